@@ -1,0 +1,165 @@
+# Tollgate. `make run` and `make check` do all of it; `make help` lists the rest.
+# All output goes below build/, one folder a variant: build/release, build/asan, build/tsan, build/cov.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+
+V     ?= release
+JOBS  ?= $(shell nproc)
+CC    := gcc
+OUT   := build/$(V)
+GEN   := build/gen
+
+# --- flags -------------------------------------------------------------------------------------
+WARN  := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
+         -Wpointer-arith -Wundef -Wwrite-strings -Wswitch-enum -Wno-missing-field-initializers -Werror
+BASE_FLAGS := -std=gnu17 -D_GNU_SOURCE -g -fno-omit-frame-pointer -Iinclude -Isrc $(WARN)
+HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+FLAGS_release := -O2 $(HARDEN)
+FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS_tsan    := -O1 -fsanitize=thread
+FLAGS_cov     := -O0 --coverage
+# charges after the last byte: the build that the crash test must catch
+FLAGS_late    := -O2 -DTOLLGATE_CHARGE_AFTER_LAST_BYTE
+LINK_release  := -pie -Wl,-z,relro,-z,now
+CFLAGS  := $(BASE_FLAGS) $(FLAGS_$(V))
+LDFLAGS := $(FLAGS_$(V)) $(LINK_$(V))
+LDLIBS  := -lsqlite3 -lmicrohttpd -lcurl -lssl -lcrypto -lcjson -lsodium -lpthread -lm
+
+# Money is computed without floating-point registers: a double in these files does not compile.
+MONEY_FILES := src/base/money.c src/pricing/cost.c
+NO_FLOAT := -mgeneral-regs-only
+
+# llhttp: Debian 13 has a library, Debian 12 the C sources beside Node's module.
+LLHTTP_PC := $(shell pkg-config --exists libllhttp 2>/dev/null && echo yes)
+LLHTTP_DIR := /usr/share/llhttp
+LLHTTP_FLAGS := -DLLHTTP_STRICT_MODE=1
+ifeq ($(LLHTTP_PC),yes)
+LDLIBS += $(shell pkg-config --libs libllhttp)
+LLHTTP_OBJ :=
+else
+LLHTTP_OBJ := $(patsubst %,$(OUT)/llhttp/%.o,llhttp api http)
+LLHTTP_INC := -I/usr/share/include/llhttp
+endif
+
+# --- sources -----------------------------------------------------------------------------------
+SRC      := $(filter-out src/tools/% src/main/main.c,$(wildcard src/*/*.c))
+OBJ      := $(SRC:src/%.c=$(OUT)/obj/%.o)
+GEN_SRC  := $(GEN)/migrations.c $(GEN)/assets.c
+GEN_OBJ  := $(GEN_SRC:$(GEN)/%.c=$(OUT)/gen/%.o)
+LIB      := $(OUT)/libtollgate.a
+BIN      := $(OUT)/tollgate
+
+UNIT     := $(wildcard tests/unit/*/test_*.c)
+INTEG    := $(wildcard tests/integration/test_*.c)
+SUPPORT  := $(wildcard tests/support/support_*.c)
+UNIT_OBJ := $(UNIT:tests/%.c=$(OUT)/tests/%.o)
+INTEG_OBJ := $(INTEG:tests/%.c=$(OUT)/tests/%.o)
+SUPPORT_OBJ := $(SUPPORT:tests/%.c=$(OUT)/tests/%.o)
+SIM_SRC  := $(wildcard tests/support/sim*.c)
+
+.PHONY: all help deps run check check-long debug clean fmt tidy schema install
+all: $(BIN) build/tollgate
+
+help:
+	@grep -E '^## ' Makefile | sed 's/^## //'
+
+## make all            the release build, build/tollgate
+build/tollgate: build/release/tollgate
+	@mkdir -p build && ln -sf release/tollgate $@
+
+ifneq ($(V),release)
+build/release/tollgate:
+	@$(MAKE) V=release $@
+endif
+
+$(BIN): $(OUT)/obj/main/main.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(LIB): $(OBJ) $(GEN_OBJ) $(LLHTTP_OBJ)
+	@rm -f $@ && ar rcs $@ $^
+
+$(OUT)/obj/%.o: src/%.c | deps-once
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(if $(filter src/$*.c,$(MONEY_FILES)),$(NO_FLOAT)) $(LLHTTP_INC) -MMD -MP -c -o $@ $<
+
+$(OUT)/gen/%.o: $(GEN)/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(OUT)/llhttp/%.o: $(LLHTTP_DIR)/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -g -O2 $(FLAGS_$(V)) $(LLHTTP_FLAGS) $(LLHTTP_INC) -c -o $@ $<
+
+# --- generated sources -------------------------------------------------------------------------
+EMBED := build/tools/embed
+$(EMBED): src/tools/embed.c | deps-once
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -Iinclude $(WARN) -o $@ $< -lcrypto
+
+MIGRATIONS := $(sort $(wildcard migrations/[0-9]*.sql migrations/*.csv))
+ASSETS     := $(sort $(wildcard web/*.html web/*.css web/*.js web/*.svg))
+$(GEN)/migrations.c: $(EMBED) $(MIGRATIONS)
+	@mkdir -p $(@D)
+	$(EMBED) migrations $(MIGRATIONS) > $@
+$(GEN)/assets.c: $(EMBED) $(ASSETS)
+	@mkdir -p $(@D)
+	$(EMBED) assets $(ASSETS) > $@
+
+# --- tests -------------------------------------------------------------------------------------
+# Every test file defines `Suite *suite(void)`; the build gives each a name of its own and lists them.
+suite_name = suite_$(subst /,_,$(basename $(1)))
+$(OUT)/tests/%.o: tests/%.c | deps-once
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Itests $(LLHTTP_INC) -Dsuite=$(call suite_name,$*) -Wno-missing-prototypes -MMD -MP -c -o $@ $<
+
+define runner
+$(OUT)/tests/$(1)_suites.c: $(2) Makefile
+	@mkdir -p $$(@D)
+	@{ echo '#include <check.h>'; echo '#include "support/suites.h"'; \
+	  for s in $(foreach f,$(2),$(call suite_name,$(f:tests/%=%))); do echo "Suite *$$$$s(void);"; done; \
+	  echo 'suite_fn *const suites[] = {'; \
+	  for s in $(foreach f,$(2),$(call suite_name,$(f:tests/%=%))); do echo "    $$$$s,"; done; echo '    0 };'; } > $$@
+$(OUT)/$(1)_tests: $(OUT)/tests/$(1)_suites.c tests/support/runner.c $(3) $(SUPPORT_OBJ) $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $$@ $$^ $$(shell pkg-config --libs check) $(LDLIBS)
+endef
+$(eval $(call runner,unit,$(UNIT),$(UNIT_OBJ)))
+$(eval $(call runner,integration,$(INTEG),$(INTEG_OBJ)))
+
+.PHONY: unit integration
+## make unit           unit tests; RUN=suite_unit_base_test_span runs one suite
+unit: $(OUT)/unit_tests
+	CK_RUN_SUITE=$(RUN) $<
+## make integration    integration tests
+integration: $(OUT)/integration_tests $(BIN) $(OUT)/sim
+	OUT=$(OUT) CK_RUN_SUITE=$(RUN) $<
+
+$(OUT)/sim: $(SIM_SRC) $(wildcard tests/support/sim*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $(SIM_SRC) -lssl -lcrypto
+$(OUT)/load: tests/bench/load.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $<
+
+# --- what a machine needs ----------------------------------------------------------------------
+APT := gcc make pkg-config libc6-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev \
+       libcjson-dev libsodium-dev check ca-certificates
+APT_TEST := nodejs npm python3 nginx-light haproxy strace faketime curl openssl procps valgrind \
+       clang-14 libclang-rt-14-dev clang-format clang-tidy
+LLHTTP_APT := $(shell apt-cache show libllhttp-dev >/dev/null 2>&1 && echo libllhttp-dev || echo node-llhttp)
+
+.PHONY: deps deps-once
+## make deps           installs what is missing (Debian packages)
+deps:
+	@.ci/deps $(APT) $(LLHTTP_APT) $(APT_TEST)
+deps-once:
+	@.ci/deps $(APT) $(LLHTTP_APT)
+
+clean:
+	rm -rf build
+
+-include $(OBJ:.o=.d) $(UNIT_OBJ:.o=.d) $(INTEG_OBJ:.o=.d) $(SUPPORT_OBJ:.o=.d) $(GEN_OBJ:.o=.d) $(OUT)/obj/main/main.d
