@@ -1,0 +1,180 @@
+#ifndef LEDGER_LEDGER_H
+#define LEDGER_LEDGER_H
+
+#include "base/err.h"
+#include "base/span.h"
+#include "store/writer.h"
+#include "tollgate/usage.h"
+
+/* The book of every call: a hold before dispatch, one charge after, never a change. All of it runs as
+ * jobs of the ledger writer, so no two of these decisions ever race.
+ *
+ * Invariants
+ *   Each hold ends exactly once, in the transaction that inserts its charge.
+ *   Settling an attempt twice changes nothing after the first.
+ *   In one read snapshot, the sum of charges equals the sum of each rollup.
+ */
+
+struct ledger;
+
+enum ledger_flags {
+    LEDGER_STREAM = 1u << 0,           /* a streamed answer */
+    LEDGER_ESTIMATED = 1u << 1,        /* no usage record came: counted from what was seen */
+    LEDGER_UNPRICED = 1u << 2,         /* a class with tokens has no price */
+    LEDGER_CLIENT_GONE = 1u << 3,      /* the client left before the end */
+    LEDGER_UPSTREAM_ERROR = 1u << 4,   /* the provider answered with an error, or broke off */
+    LEDGER_OVERRUN = 1u << 5,          /* cost or tokens above the hold */
+    LEDGER_UNBOUNDED = 1u << 6,        /* the provider fetches input itself: held the context window */
+    LEDGER_CEILING_UNKNOWN = 1u << 7,  /* no output ceiling known: held the default */
+    LEDGER_ENCODED = 1u << 8,          /* the answer was compressed: charged from its bound */
+    LEDGER_PRICE_FALLBACK = 1u << 9,   /* a class was priced at another class's price */
+    LEDGER_USAGE_DOUBTFUL = 1u << 10,  /* the usage record contradicted itself and was bounded */
+    LEDGER_RETRIED = 1u << 11,         /* sent again on a fresh connection */
+    LEDGER_DRAINED = 1u << 12,         /* read to the end after the client had left */
+    LEDGER_NOT_SENT = 1u << 13,        /* nothing reached the provider: a release */
+};
+
+enum ledger_outcome {
+    LEDGER_OUTCOME_OK = 0,
+    LEDGER_OUTCOME_UPSTREAM_ERROR = 1,
+    LEDGER_OUTCOME_CLIENT_GONE = 2,
+    LEDGER_OUTCOME_UNRECONCILED = 3,
+    LEDGER_OUTCOME_REFUSED = 4
+};
+
+enum ledger_source {
+    LEDGER_SOURCE_PROVIDER = 0, /* the provider's usage record */
+    LEDGER_SOURCE_ESTIMATED = 1,
+    LEDGER_SOURCE_CEILING = 2, /* charged from the bound */
+    LEDGER_SOURCE_UNRECONCILED = 3,
+    LEDGER_SOURCE_MANUAL = 4 /* a reconciliation or adjustment */
+};
+
+const char *ledger_outcome_name(enum ledger_outcome outcome);
+const char *ledger_source_name(enum ledger_source source);
+
+/* What is set aside for one attempt. Spans are borrowed until the job is done. */
+struct ledger_hold {
+    int64_t attempt_id; /* a time id; of the admission */
+    int64_t call_id;    /* the id of the call's first attempt */
+    int32_t team_id;
+    int32_t key_id;
+    int32_t provider_id;
+    struct span dialect;
+    struct span model;            /* as asked, 1..256 bytes */
+    int64_t input_bound_tokens;   /* 0..TG_COUNT_MAX */
+    int64_t output_bound_tokens;  /* 0..TG_COUNT_MAX */
+    int64_t amount_nusd;          /* 0 or more */
+    uint32_t flags;               /* enum ledger_flags */
+};
+
+struct ledger_hold_job {
+    struct writer_job job; /* first; `done` is the caller's to set */
+    struct ledger *ledger;
+    struct ledger_hold hold;
+};
+
+/* Fill in class and run. `done` gets TG_OK when the hold is durable. */
+void ledger_hold_job_init(struct ledger_hold_job *job, struct ledger *ledger);
+
+/* The price of one class as it was charged. */
+struct ledger_rate {
+    enum tg_class class;
+    int64_t price_id; /* row of the price book */
+    int64_t unit_price_pusd;
+};
+
+/* What one attempt did cost. Spans are borrowed until the job is done. */
+struct ledger_charge {
+    int64_t attempt_id;
+    int64_t call_id;
+    int32_t team_id;
+    int32_t key_id;
+    int32_t provider_id;
+    struct span dialect;
+    struct span model;
+    struct span served_model; /* as the answer named it; empty: not named */
+    struct span tier;         /* "standard", "flex", ... */
+    struct tg_usage usage;
+    int64_t cost_nusd;          /* what the team is charged; 0 when unpriced */
+    int64_t provider_cost_nusd; /* what the provider takes */
+    int64_t hold_nusd;
+    struct ledger_rate rates[TG_CLASS_COUNT];
+    int rate_count;
+    enum ledger_outcome outcome;
+    enum ledger_source source;
+    uint32_t flags;
+    int32_t http_status; /* of the provider's answer; 0: none came */
+    int32_t ttft_ms;     /* to the first byte of the answer; -1: none came */
+    int32_t total_ms;
+    int64_t request_bytes;
+    int64_t answer_bytes;
+    /* the receipt's extras, kept for LEDGER_DETAIL_DAYS; all may be empty */
+    struct span raw_usage;  /* JSON as the provider sent it, at most LEDGER_RAW_USAGE_MAX bytes */
+    struct span response_id;
+    struct span upstream_request_id;
+    struct span client; /* user agent, at most 256 bytes */
+    struct span error;  /* what went wrong, for people */
+};
+
+#define LEDGER_DETAIL_DAYS   30
+#define LEDGER_RAW_USAGE_MAX 8192
+
+struct ledger_settle_job {
+    struct writer_job job; /* first; `done` and `deferred` are the caller's to set */
+    struct ledger *ledger;
+    struct ledger_charge charge;
+    bool was_settled_before; /* out: the charge stood already, nothing was changed */
+};
+
+void ledger_settle_job_init(struct ledger_settle_job *job, struct ledger *ledger);
+
+/* Open the book on the writer's connection before the writer starts: prepare statements, load the
+ * interned dimensions and turn every open hold into an unreconciled charge.
+ *
+ * ret_recovered  holds that were open
+ * ret_last_id    the largest id stored, the floor for new ones
+ * Errors         TG_CORRUPT, TG_IO, TG_NO_MEMORY */
+TG_MUST_CHECK enum tg_status ledger_open(struct db *db, struct ledger **ret_ledger,
+                                         int64_t *ret_recovered, int64_t *ret_last_id,
+                                         struct err *err);
+
+/* Join the book to its writer; before the first job. */
+void ledger_attach(struct ledger *ledger, struct writer *writer);
+
+void ledger_close(struct ledger *ledger);
+
+/* Hand an unreconciled charge its final amount, as an adjustment row that names it. */
+enum ledger_reconcile_action {
+    LEDGER_RECONCILE_CHARGE,  /* it stands as it is */
+    LEDGER_RECONCILE_RELEASE, /* nothing was used */
+    LEDGER_RECONCILE_AMOUNT   /* this much */
+};
+
+struct ledger_reconcile_job {
+    struct writer_job job;
+    struct ledger *ledger;
+    int64_t charge_id;
+    int64_t adjustment_id; /* a fresh time id */
+    enum ledger_reconcile_action action;
+    int64_t amount_nusd; /* for LEDGER_RECONCILE_AMOUNT, 0 or more */
+};
+
+/* `done` gets TG_NOT_FOUND: no such charge; TG_CONFLICT: not unreconciled, or reconciled before. */
+void ledger_reconcile_job_init(struct ledger_reconcile_job *job, struct ledger *ledger);
+
+struct ledger_verdict {
+    int64_t charges;       /* rows looked at */
+    int64_t differences;   /* between charges and rollups, in any dimension */
+    int64_t double_ended;  /* attempts with a hold and a charge */
+    int64_t out_of_range;  /* rows that break a rule of their kind */
+    int64_t open_holds;
+};
+
+/* Recompute what the file can prove, on a read connection in one snapshot.
+ *
+ * Errors  TG_IO, TG_CORRUPT; differences are not an error, the caller judges */
+TG_MUST_CHECK enum tg_status ledger_verify(struct db *db, struct ledger_verdict *ret_verdict,
+                                           struct err *err);
+
+#endif
