@@ -3,16 +3,17 @@
 
 #include "net/client.h"
 
-/* Opens connections to providers in threads of its own, by libcurl with CURLOPT_CONNECT_ONLY: names,
- * TCP, TLS, certificates and proxies are its affair; the worker then speaks over what it gets.
- * HTTPS_PROXY and NO_PROXY are honoured for tls, loopback is never proxied, plain http never.
- * Up to CONNECTOR_THREADS_MAX threads, made on demand, at most half of them for one endpoint identity.
- * CONNECTOR_FAILURES_MAX failures in a row open a circuit: connects to that identity fail at once for
- * 1 s, doubling to 30 s; then one is tried. Any thread may ask; answers are posted to the asking loop. */
+/* Opens connections to providers in threads of its own, by libcurl with CURLOPT_CONNECT_ONLY:
+ * names, TCP, TLS, certificates and proxies are its affair; the worker then speaks over what it
+ * gets. HTTPS_PROXY and NO_PROXY are honoured for tls, loopback is never proxied, plain http never.
+ * Up to CONNECTOR_THREADS_MAX threads, made on demand, at most half of them for one endpoint
+ * identity. CONNECTOR_FAILURES_MAX failures in a row open a circuit: connects to that identity fail
+ * at once for 1 s, doubling to 30 s; then one is tried. Any thread may ask; answers are posted to
+ * the asking loop. */
 
-#define CONNECTOR_THREADS_MAX  128
-#define CONNECTOR_QUEUE_MAX    4096
-#define CONNECTOR_FAILURES_MAX 3
+#define CONNECTOR_THREADS_MAX    128
+#define CONNECTOR_QUEUE_MAX      4096
+#define CONNECTOR_FAILURES_MAX   3
 #define CONNECTOR_CIRCUIT_MIN_MS 1000
 #define CONNECTOR_CIRCUIT_MAX_MS 30000
 
@@ -26,7 +27,7 @@ struct connector_link {
 };
 
 struct connector_request {
-    struct loop *loop; /* where `done` runs */
+    struct loop *loop;     /* where `done` runs */
     struct loop_task done; /* `run` set by the asker; the request is then its own again */
     const struct client_endpoint *endpoint; /* borrowed until done */
     int64_t timeout_ms;
@@ -50,7 +51,8 @@ void connector_submit(struct connector *connector, struct connector_request *req
 /* Send and receive on an open link, non-blocking.
  *
  * return  bytes moved; 0 with *ret_status TG_AGAIN, TG_CLOSED (orderly end) or TG_IO */
-size_t connector_link_send(struct connector_link *link, struct span bytes, enum tg_status *ret_status);
+size_t connector_link_send(struct connector_link *link, struct span bytes,
+                           enum tg_status *ret_status);
 size_t connector_link_recv(struct connector_link *link, char *out, size_t cap,
                            enum tg_status *ret_status);
 /* Whether decrypted bytes wait inside the TLS layer, which epoll cannot see. */

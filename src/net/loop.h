@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One worker's event loop: one epoll set, timers, a mailbox. All of it belongs to the thread that runs
- * it; only loop_post and loop_stop may be called from another.
+/* One worker's event loop: one epoll set, timers, a mailbox. All of it belongs to the thread that
+ * runs it; only loop_post and loop_stop may be called from another.
  *
  * Invariants
  *   A watch or timer that is removed gets no further event, also not one that is in hand already.
@@ -25,9 +25,9 @@ struct loop_watch {
 };
 
 struct loop_timer {
-    int64_t due_us;    /* monotonic; the loop's */
-    int64_t heap_us;   /* where it stands in the heap; the loop's */
-    int heap_index;    /* -1: not set; the loop's */
+    int64_t due_us;  /* monotonic; the loop's */
+    int64_t heap_us; /* where it stands in the heap; the loop's */
+    int heap_index;  /* -1: not set; the loop's */
     void (*on_due)(struct loop_timer *timer);
 };
 
@@ -61,14 +61,15 @@ void loop_watch_set(struct loop *loop, struct loop_watch *watch, uint32_t events
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 
 void loop_timer_init(struct loop_timer *timer, void (*on_due)(struct loop_timer *timer));
-/* Fire once at `due_us` (monotonic), or move it. Moving it later is free. Asserts that memory for the
- * heap was there (it grows when a timer is first set; out of memory then ends the process). */
+/* Fire once at `due_us` (monotonic), or move it. Moving it later is free. Asserts that memory for
+ * the heap was there (it grows when a timer is first set; out of memory then ends the process). */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t due_us);
 void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
 
 /* Run `task` on the loop's thread. From any thread. */
 void loop_post(struct loop *loop, struct loop_task *task);
-/* Run `task` after the events of this turn. From the loop's thread; once a turn however often asked. */
+/* Run `task` after the events of this turn. From the loop's thread; once a turn however often
+ * asked. */
 void loop_defer(struct loop *loop, struct loop_task *task);
 void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task));
 
