@@ -232,10 +232,9 @@ static void put_status_line(int status, struct buf *out)
     buf_put(out, " \r\n", 3);
 }
 
-void upstream_put_answer_head(const struct upstream_answer *answer, struct buf *out)
+void upstream_put_answer_fields(const struct http_head *head, struct span request_id,
+                                struct buf *out)
 {
-    const struct http_head *head = answer->head;
-
     put_status_line(head->status, out);
     for (int i = 0; i < head->field_count; i++) {
         if (answer_field_passes(head, head->fields[i].name))
@@ -243,27 +242,29 @@ void upstream_put_answer_head(const struct upstream_answer *answer, struct buf *
         else if (span_equal_nocase(head->fields[i].name, SPAN("x-request-id")))
             put_field(out, SPAN("x-upstream-request-id"), head->fields[i].value);
     }
-    put_field(out, SPAN("x-request-id"), answer->request_id);
-    if (answer->has_cost) {
+    put_field(out, SPAN("x-request-id"), request_id);
+}
+
+void upstream_put_answer_end(const struct upstream_answer_end *end, struct buf *out)
+{
+    if (end->has_cost) {
         char text[MONEY_TEXT_SIZE];
 
-        money_format(answer->cost_nusd, text);
+        money_format(end->cost_nusd, text);
         put_field(out, SPAN("x-tollgate-cost-usd"), span_from(text));
     }
-    if (answer->max_tokens.len > 0)
-        put_field(out, SPAN("x-tollgate-max-tokens"), answer->max_tokens);
-    if (answer->is_stream)
-        put_field(out, SPAN("X-Accel-Buffering"), SPAN("no"));
-    if (answer->content_length >= 0) {
+    if (end->is_stream)
+        buf_put_text(out, "X-Accel-Buffering: no\r\n");
+    if (end->content_length >= 0) {
         buf_put_text(out, "Content-Length: ");
-        buf_put_int(out, answer->content_length);
+        buf_put_int(out, end->content_length);
         buf_put(out, "\r\n", 2);
-    } else if (!answer->is_http10) {
+    } else if (!end->is_http10) {
         buf_put_text(out, "Transfer-Encoding: chunked\r\n");
     }
-    if (!answer->keeps_alive)
+    if (!end->keeps_alive)
         buf_put_text(out, "Connection: close\r\n");
-    else if (answer->is_http10)
+    else if (end->is_http10)
         buf_put_text(out, "Connection: keep-alive\r\n");
     buf_put(out, "\r\n", 2);
 }

@@ -28,20 +28,22 @@ struct upstream_request {
 TG_MUST_CHECK enum tg_status upstream_build(const struct upstream_request *request,
                                             struct buf *body);
 
-/* What our own answer head adds to the provider's. */
-struct upstream_answer {
-    const struct http_head *head; /* the provider's */
-    struct span request_id;       /* ours */
-    int64_t content_length; /* of the body to come; -1: chunked, or until close for HTTP/1.0 */
+/* Append the status line and what passes of the provider's fields, with our request id; the
+ * provider's own goes on as x-upstream-request-id. */
+void upstream_put_answer_fields(const struct http_head *head, struct span request_id,
+                                struct buf *out);
+
+/* How the body that follows is framed, and what we say about the call. */
+struct upstream_answer_end {
+    int64_t content_length; /* -1: chunked, or until close for HTTP/1.0 */
     bool is_http10;         /* of the client */
     bool keeps_alive;
     bool is_stream;
     bool has_cost;
     int64_t cost_nusd;
-    struct span max_tokens; /* of a lowered output maximum; empty: none */
 };
 
-/* Append the head of the answer to the client. */
-void upstream_put_answer_head(const struct upstream_answer *answer, struct buf *out);
+/* Append the rest of the head, blank line included. */
+void upstream_put_answer_end(const struct upstream_answer_end *end, struct buf *out);
 
 #endif
