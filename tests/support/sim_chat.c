@@ -1,7 +1,7 @@
 #include "sim_chat.h"
 
+#include <ctype.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -45,9 +45,44 @@ static void write_filler(struct sim_buf *out, int64_t bytes)
         out->ptr[out->len++] = (char)('a' + i % 26);
 }
 
+static bool is_repeat(const struct sim_request *request, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (sim_header_same_name(&request->headers[i], &request->headers[index]))
+            return true;
+    }
+    return false;
+}
+
+/* One member of the echo: the name in lower case, the values of all headers so named joined by ",
+ * ", because most JSON readers would drop all but one of a repeated name. */
+static void write_echo_header(struct sim_buf *out, const struct sim_request *request, size_t index)
+{
+    const struct sim_header *header = &request->headers[index];
+    struct sim_buf text = { 0 };
+
+    for (size_t i = 0; i < header->name.len; i++) {
+        const char byte = (char)tolower((unsigned char)header->name.ptr[i]);
+
+        sim_buf_add(&text, &byte, 1);
+    }
+    sim_buf_quote(out, (struct sim_span){ text.ptr, text.len });
+    sim_buf_text(out, ":");
+    text.len = 0;
+    for (size_t i = index; i < request->header_count; i++) {
+        if (!sim_header_same_name(header, &request->headers[i]))
+            continue;
+        sim_buf_text(&text, i == index ? "" : ", ");
+        sim_buf_add(&text, request->headers[i].value.ptr, request->headers[i].value.len);
+    }
+    sim_buf_quote(out, (struct sim_span){ text.ptr, text.len });
+    sim_buf_fini(&text);
+}
+
 static void write_echo(struct sim_buf *out, const struct sim_call *call)
 {
     const struct sim_request *request = call->request;
+    bool is_first = true;
 
     sim_buf_text(out, ",\"echo\":{\"method\":");
     sim_buf_quote(out, request->method);
@@ -55,15 +90,11 @@ static void write_echo(struct sim_buf *out, const struct sim_call *call)
     sim_buf_quote(out, request->path);
     sim_buf_text(out, ",\"headers\":{");
     for (size_t i = 0; i < request->header_count; i++) {
-        char *name = sim_copy(request->headers[i].name);
-
-        for (char *at = name; *at != '\0'; at++)
-            *at = (char)((*at >= 'A' && *at <= 'Z') ? *at + 32 : *at);
-        sim_buf_text(out, i == 0 ? "" : ",");
-        sim_buf_quote(out, sim_span_of(name));
-        sim_buf_text(out, ":");
-        sim_buf_quote(out, request->headers[i].value);
-        free(name);
+        if (is_repeat(request, i))
+            continue;
+        sim_buf_text(out, is_first ? "" : ",");
+        write_echo_header(out, request, i);
+        is_first = false;
     }
     sim_buf_print(out, "},\"body_bytes\":%zu,\"body\":", call->body.len);
     if (call->body.len <= ECHO_BODY_MAX)

@@ -67,7 +67,7 @@ static struct sim_answer *build_plain(const struct sim_script *script)
                         "\"created\":1767225600,\"model\":\"gpt-4o-mini-2024-07-18\","
                         "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
                         "\"content\":\"");
-    for (int i = 0; i < 44; i++)
+    for (int i = 0; i < 58; i++)
         sim_buf_text(&body, " answer");
     sim_buf_print(&body,
                   "\",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,"

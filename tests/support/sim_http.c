@@ -265,3 +265,9 @@ struct sim_span sim_request_header(const struct sim_request *request, const char
     }
     return (struct sim_span){ NULL, 0 };
 }
+
+bool sim_header_same_name(const struct sim_header *one, const struct sim_header *other)
+{
+    return one->name.len == other->name.len &&
+           strncasecmp(one->name.ptr, other->name.ptr, one->name.len) == 0;
+}

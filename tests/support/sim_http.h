@@ -65,4 +65,7 @@ void sim_http_fini(struct sim_http *http);
 /* The value of the first header of this name, in any case. ret: a NULL span if there is none. */
 struct sim_span sim_request_header(const struct sim_request *request, const char *name);
 
+/* Whether two headers have one name, in any case. */
+bool sim_header_same_name(const struct sim_header *one, const struct sim_header *other);
+
 #endif

@@ -31,6 +31,11 @@ read -r _ _ fast <"$work/fast"
 python3 "$here/sim_selftest.py" "$plain" "$finish" "$work/bill"
 curl -skf -H 'Authorization: Bearer k' -d '{"model":"m","stream":true}' \
     "https://$tls/v1/chat/completions" | grep -q '^data: \[DONE\]'
+curl -skf -H 'Authorization: Bearer k' -H 'x-sim: split=5;big=20000' -d '{"model":"m","stream":true}' \
+    "https://$tls/v1/chat/completions" | grep -q '^data: \[DONE\]'
+! curl -skf -H 'Authorization: Bearer k' -H 'x-sim: cut=500' -d '{"model":"m"}' \
+    "https://$tls/v1/chat/completions" >"$work/cut"
+[ "$(wc -c <"$work/cut")" -eq 500 ]
 curl -sf -H 'Expect: 100-continue' -H 'Authorization: Bearer k' -H 'x-sim: encoding=gzip' \
     --compressed -d '{"model":"m"}' "http://$plain/v1/chat/completions" | grep -q chatcmpl-sim
 curl -sf -d '{"model":"m","stream":true}' "http://$fast/v1/chat/completions" | grep -c '^data: ' |
