@@ -403,6 +403,20 @@ bool scanner_leave(struct scanner *s)
     return is_read;
 }
 
+bool scanner_enter(struct scanner *s, enum scanner_type type)
+{
+    struct scanner_value value;
+
+    assert(type == SCANNER_OBJECT || type == SCANNER_ARRAY);
+    if (!scanner_value(s, &value))
+        return false;
+    if (value.type == type)
+        return true;
+    if (value.type == SCANNER_OBJECT || value.type == SCANNER_ARRAY)
+        (void)scanner_leave(s); /* a fault sticks */
+    return false;
+}
+
 enum tg_status scanner_finish(struct scanner *s)
 {
     if (s->fault == SCANNER_TOO_DEEP)

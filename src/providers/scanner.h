@@ -68,6 +68,12 @@ bool scanner_member(struct scanner *s, struct scanner_value *ret_key);
  * return  false at the end of the array, which is then closed, and on a fault */
 bool scanner_element(struct scanner *s);
 
+/* Open the value that comes next if it is of `type`, SCANNER_OBJECT or SCANNER_ARRAY, else read
+ * over it.
+ *
+ * return  whether it is open now */
+bool scanner_enter(struct scanner *s, enum scanner_type type);
+
 /* Read over the value that comes next, whatever it holds. */
 bool scanner_skip(struct scanner *s);
 
