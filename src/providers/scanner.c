@@ -558,6 +558,13 @@ bool scanner_unescape(const struct scanner_value *string, char *out, size_t cap,
     return true;
 }
 
+size_t scanner_character_bytes(struct span text)
+{
+    if ((unsigned char)text.ptr[0] < first_multibyte)
+        return 1;
+    return (size_t)multibyte_len(text.ptr, text.ptr + text.len);
+}
+
 size_t scanner_text_bytes(const struct scanner_value *string)
 {
     struct span rest = string->text;
