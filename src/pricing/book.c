@@ -4,9 +4,10 @@
 #include "base/try.h"
 #include "pricing/match.h"
 #include "pricing/price.h"
+#include "pricing/seed.h"
+#include "pricing/table.h"
 #include "pricing/window.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 /* The rows of one model stand together, those of one class and tier in the order of precedence, so
@@ -311,6 +312,35 @@ void book_free(void *object)
     free(book->models);
     free(book->names);
     free(book);
+}
+
+enum tg_status book_load(struct db *db, struct book **ret_book, struct err *err)
+{
+    AUTO(price_list) prices;
+
+    price_list_init(&prices);
+    TRY(table_read(db, TABLE_ALL, &prices, err));
+    return book_build(&prices, ret_book, err);
+}
+
+enum tg_status book_seed(struct db *db, struct span csv, const char *sha256_hex, int64_t now_ms,
+                         struct err *err)
+{
+    AUTO(price_list) current;
+    AUTO(price_list) file;
+    AUTO(seed_plan) plan = { 0 };
+    bool is_latest = false;
+
+    price_list_init(&current);
+    price_list_init(&file);
+    TRY(table_is_latest_seed(db, sha256_hex, &is_latest, err));
+    if (is_latest)
+        return TG_OK;
+    TRY(seed_parse("prices.csv", csv, &file, err));
+    TRY(table_read(db, TABLE_SEED, &current, err));
+    TRY(seed_compare(&current, &file, now_ms, &plan));
+    TRY(table_apply(db, &plan, err));
+    return table_note_seed(db, sha256_hex, (int64_t)file.count, now_ms, err);
 }
 
 int64_t book_row_count(const struct book *book)
