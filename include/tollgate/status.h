@@ -8,7 +8,8 @@
 
 #define TG_MUST_CHECK __attribute__((warn_unused_result))
 
-/* X(name, HTTP status, code shown to programs, type in OpenAI's error envelope, may retry, sentence) */
+/* X(name, HTTP status, code shown to programs, type in OpenAI's error envelope, may retry,
+ * sentence) */
 #define TG_STATUSES(X)                                                                             \
     X(TG_OK, 200, "ok", "", false, "Done.")                                                        \
     X(TG_INVALID, 400, "invalid_request", "invalid_request_error", false,                          \

@@ -4,8 +4,8 @@
 #include "base/span.h"
 
 /* Memory of one exchange: everything that is parsed or built for it, freed in one step. Blocks come
- * from malloc and grow by doubling from `first_bytes`; together they never pass the cap. Memory is aligned to 16. Not
- * for use by two threads at once. */
+ * from malloc and grow by doubling from `first_bytes`; together they never pass the cap. Memory is
+ * aligned to 16. Not for use by two threads at once. */
 
 struct arena_block;
 

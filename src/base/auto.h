@@ -2,7 +2,8 @@
 #define BASE_AUTO_H
 
 /* Release at scope end: `AUTO(txn) txn = { 0 };` declares `struct txn txn`, handed to
- * `auto_txn(struct txn *)` when the scope is left. A type opts in with AUTO_DEFINE in its header. */
+ * `auto_txn(struct txn *)` when the scope is left. A type opts in with AUTO_DEFINE in its header.
+ */
 #define AUTO(type) __attribute__((cleanup(auto_##type))) struct type
 
 #define AUTO_DEFINE(type, destructor)                                                              \

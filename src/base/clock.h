@@ -4,7 +4,8 @@
 #include "base/span.h"
 
 /* Time behind an interface, so that tests own it. Wall time is ms since 1970 UTC, intervals are
- * monotonic us. The process has one clock; `clock_use` swaps it in tests only, before threads start. */
+ * monotonic us. The process has one clock; `clock_use` swaps it in tests only, before threads
+ * start; NULL restores the system's. */
 
 struct clock_source {
     int64_t (*wall_ms)(void);
@@ -22,7 +23,9 @@ int64_t clock_monotonic_us(void);
 /* Write `wall_ms` (1970..9999) as RFC 3339 in UTC with milliseconds. */
 void clock_format_rfc3339(int64_t wall_ms, char text[CLOCK_RFC3339_SIZE]);
 
-/* Read RFC 3339 with any offset, and a plain date as its first instant in UTC. No second 60.
+/* Read RFC 3339 with any offset, and a plain date as its first instant in UTC. No second 60. Up to
+ * 9 decimals of a second, cut to ms. What clock_format_rfc3339 could not write, before 1970 or
+ * after 9999 in UTC, is not read either.
  *
  * return  whether it is valid; *ret_wall_ms is written only then */
 bool clock_parse_rfc3339(struct span text, int64_t *ret_wall_ms);

@@ -12,8 +12,8 @@ struct err {
     char text[ERR_TEXT_MAX]; /* "" when nothing was said */
 };
 
-/* Write the line and hand `status` back, so that `return err_set(err, TG_IO, ...)` reads as one step.
- * A text that is too long is cut. `err` may be NULL. */
+/* Write the line and hand `status` back, so that `return err_set(err, TG_IO, ...)` reads as one
+ * step. A text that is too long is cut. `err` may be NULL. */
 enum tg_status err_set(struct err *err, enum tg_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -6,8 +6,8 @@
 
 /* Identifiers and tokens.
  *
- * A *time id* names a call or an attempt: int64, milliseconds since 1970 in the upper 43 bits, then 6
- * bits of source (a worker), then 14 of sequence; so ids sort by time, are never 0, and a source
+ * A *time id* names a call or an attempt: int64, milliseconds since 1970 in the upper 43 bits, then
+ * 6 bits of source (a worker), then 14 of sequence; so ids sort by time, are never 0, and a source
  * never gives one twice, also when the clock steps back. In text: `call_` + 11 base62 digits, which
  * sort as the numbers do.
  *

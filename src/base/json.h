@@ -9,12 +9,14 @@
 /* JSON for everything but the path of a call: trees by cJSON, read with limits, and a writer.
  * (Calls are read by providers/scanner, which builds no tree.) */
 
-#define JSON_DEPTH_MAX 64
+#define JSON_DEPTH_MAX  64
+#define JSON_NUMBER_MAX 63 /* bytes; cJSON reads no more */
 
-/* Parse a whole document; trailing bytes other than blanks are an error, a depth over
- * JSON_DEPTH_MAX, a NUL byte, invalid UTF-8 and a duplicate member name are too. The caller frees *ret_tree with cJSON_Delete.
+/* Parse a whole document, strictly by RFC 8259. Also refused: a depth over JSON_DEPTH_MAX, invalid
+ * UTF-8, a NUL, also as \u0000 (cJSON's strings end there), a duplicate member name, a number of
+ * more than JSON_NUMBER_MAX bytes or beyond a double. The caller frees *ret_tree with cJSON_Delete.
  *
- * Errors  TG_INVALID with the line said in `err`; TG_NO_MEMORY */
+ * Errors  TG_INVALID with line and byte said in `err`; TG_NO_MEMORY */
 TG_MUST_CHECK enum tg_status json_parse(struct span text, cJSON **ret_tree, struct err *err);
 
 static inline void json_cleanup(cJSON **tree)

@@ -4,8 +4,8 @@
 #include "base/span.h"
 #include "tollgate/status.h"
 
-/* Money is a whole number: charges in nano-USD (nusd, 1e-9), prices in pico-USD (pusd, 1e-12) a unit.
- * No floating point; the build compiles this file without floating-point registers. */
+/* Money is a whole number: charges in nano-USD (nusd, 1e-9), prices in pico-USD (pusd, 1e-12) a
+ * unit. No floating point; the build compiles this file without floating-point registers. */
 
 #define MONEY_NUSD_PER_USD  INT64_C(1000000000)
 #define MONEY_PUSD_PER_NUSD INT64_C(1000)
@@ -13,15 +13,19 @@
 /* "-9223372036.854775807" and its terminator. */
 #define MONEY_TEXT_SIZE 24
 
-/* Write nusd as USD with up to 9 decimals, no exponent, no trailing zero: "0", "0.0032525", "-1.5". */
+/* Write nusd as USD with up to 9 decimals, no exponent, no trailing zero: "0", "0.0032525", "-1.5".
+ */
 void money_format(int64_t nusd, char text[MONEY_TEXT_SIZE]);
 
-/* Read USD with up to 9 decimals, optional leading '-', no exponent, no blank.
+/* Read USD with up to 9 decimals, optional leading '-', no exponent, no blank, a digit on
+ * both sides of the point and no leading zero before another digit.
  *
  * Errors  TG_INVALID: not such a number; TG_OUT_OF_RANGE: beyond int64 nusd */
 TG_MUST_CHECK enum tg_status money_parse(struct span text, int64_t *ret_nusd);
 
-/* a + b, asserting that it does not overflow would hide a bug: Errors  TG_OUT_OF_RANGE */
+/* a + b.
+ *
+ * Errors  TG_OUT_OF_RANGE: the sum is beyond int64 */
 TG_MUST_CHECK enum tg_status money_add(int64_t a_nusd, int64_t b_nusd, int64_t *ret_nusd);
 
 /* Round pusd to nusd. Half to even is neutral over many calls; up is for holds, which must cover.

@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Bytes that somebody else owns. Not terminated; may hold any byte. An empty span may have any ptr. */
+/* Bytes that somebody else owns. Not terminated; may hold any byte. An empty span may have any ptr.
+ */
 
 struct span {
     const char *ptr;
@@ -72,6 +73,16 @@ bool span_to_int64(struct span s, int64_t max, int64_t *ret_value);
 
 /* A copy with a terminator, from malloc; the caller frees it. NULL when out of memory. */
 char *span_to_string(struct span s);
+
+/* Decode the UTF-8 sequence at the front of `s`, strictly: no overlong form, no surrogate.
+ *
+ * return  its length, 1..4, or 0 where `s` is empty or does not begin with a whole valid one;
+ *         *ret_code_point is written only when there is one */
+size_t span_utf8_at(struct span s, uint32_t *ret_code_point);
+
+/* The length, at most `max`, to which `s` can be cut without splitting a UTF-8 sequence. A sequence
+ * that `s` itself ends inside of is left out too. */
+size_t span_utf8_cut(struct span s, size_t max);
 
 /* FNV-1a with a final mix; for tables inside the process whose keys the program itself limits. */
 uint64_t span_hash(struct span s);
