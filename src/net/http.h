@@ -6,14 +6,23 @@
 
 #include <stdint.h>
 
-/* HTTP/1.1 messages by llhttp in strict mode, with what it lets pass refused on top (RFC 9112 and the
- * framing table of the tests). A head is parsed in one piece, once its blank line has come, so that all
- * spans point into the caller's bytes; a body is fed as it comes and handed out in place. */
+/* HTTP/1.1 messages by llhttp in strict mode, with what it lets pass refused on top (RFC 9112 and
+ * the framing table of the tests). A head is parsed in one piece, once its blank line has come, so
+ * that all spans point into the caller's bytes; a body is fed as it comes and handed out in place.
+ */
 
 #define HTTP_HEAD_MAX   (32 * 1024) /* bytes of a head */
 #define HTTP_FIELDS_MAX 100
 
-enum http_method { HTTP_GET_, HTTP_HEAD_, HTTP_POST_, HTTP_PUT_, HTTP_DELETE_, HTTP_PATCH_, HTTP_OPTIONS_ };
+enum http_method {
+    HTTP_GET_,
+    HTTP_HEAD_,
+    HTTP_POST_,
+    HTTP_PUT_,
+    HTTP_DELETE_,
+    HTTP_PATCH_,
+    HTTP_OPTIONS_
+};
 
 struct http_field {
     struct span name;
@@ -47,19 +56,19 @@ struct span http_value(const struct http_head *head, struct span name);
 /* Whether a comma-separated field of the head lists `token` (any case). */
 bool http_lists_token(const struct http_head *head, struct span name, struct span token);
 
-/* Parse a whole request head, blank line included. Refuses: any control byte but CR LF pairs and TAB,
- * bare CR or LF, folded lines, names that are not tokens, blanks before a colon, other methods than those
- * above, versions but 1.0 and 1.1, targets that are not in origin form, not exactly one valid Host,
- * Content-Length twice or with Transfer-Encoding or not plain digits, Transfer-Encoding twice or in 1.0
- * or other than `chunked`, a body on GET, HEAD, DELETE.
+/* Parse a whole request head, blank line included. Refuses: any control byte but CR LF pairs and
+ * TAB, bare CR or LF, folded lines, names that are not tokens, blanks before a colon, other methods
+ * than those above, versions but 1.0 and 1.1, targets that are not in origin form, not exactly one
+ * valid Host, Content-Length twice or with Transfer-Encoding or not plain digits, Transfer-Encoding
+ * twice or in 1.0 or other than `chunked`, a body on GET, HEAD, DELETE.
  *
  * Errors  TG_INVALID, TG_HEADERS_TOO_LARGE, TG_UNSUPPORTED_CODING, TG_UNSUPPORTED_VERSION,
  *         TG_METHOD_NOT_ALLOWED, TG_EXPECTATION_FAILED; *ret_why is then a sentence (static) */
 TG_MUST_CHECK enum tg_status http_parse_request(struct span bytes, struct http_head *ret_head,
                                                 const char **ret_why);
 
-/* Parse a whole head of an answer. Both Content-Length and Transfer-Encoding, or differing lengths, are
- * refused.
+/* Parse a whole head of an answer. Both Content-Length and Transfer-Encoding, or differing lengths,
+ * are refused.
  *
  * Errors  TG_UPSTREAM_INVALID */
 TG_MUST_CHECK enum tg_status http_parse_answer(struct span bytes, struct http_head *ret_head,
@@ -71,22 +80,23 @@ enum http_framing { HTTP_NO_BODY, HTTP_LENGTH, HTTP_CHUNKED, HTTP_UNTIL_CLOSE };
 /* A body being read. */
 struct http_body {
     enum http_framing framing;
-    int64_t left;      /* of HTTP_LENGTH, or of the chunk in hand */
-    int chunk_state;   /* of HTTP_CHUNKED */
-    int line_bytes;    /* of the chunk line or trailer in hand */
+    int64_t left;    /* of HTTP_LENGTH, or of the chunk in hand */
+    int chunk_state; /* of HTTP_CHUNKED */
+    int line_bytes;  /* of the chunk line or trailer in hand */
     bool is_done;
 };
 
 void http_body_init_request(struct http_body *body, const struct http_head *head);
 /* to_head_request: the answer is to a HEAD, so it has no body whatever it says. */
-void http_body_init_answer(struct http_body *body, const struct http_head *head, bool to_head_request);
+void http_body_init_answer(struct http_body *body, const struct http_head *head,
+                           bool to_head_request);
 
 /* Read on. Hands out the next piece of content within `bytes`.
  *
  * ret_used     bytes consumed, also on framing
  * ret_content  content found, in place; may be empty while bytes were used
- * Errors       TG_INVALID: broken chunk framing (bare LF, bad size, size above 2^40, overlong line or trailer)
- * Call again with what is left until *ret_used is all of it or body->is_done. */
+ * Errors       TG_INVALID: broken chunk framing (bare LF, bad size, size above 2^40, overlong line
+ * or trailer) Call again with what is left until *ret_used is all of it or body->is_done. */
 TG_MUST_CHECK enum tg_status http_body_read(struct http_body *body, struct span bytes,
                                             size_t *ret_used, struct span *ret_content);
 

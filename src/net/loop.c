@@ -180,6 +180,13 @@ void loop_post(struct loop *loop, struct loop_task *task)
     pthread_mutex_unlock(&loop->lock);
 }
 
+void loop_post_cancel(struct loop *loop, struct loop_task *task)
+{
+    pthread_mutex_lock(&loop->lock);
+    list_remove(&task->node);
+    pthread_mutex_unlock(&loop->lock);
+}
+
 void loop_stop(struct loop *loop)
 {
     pthread_mutex_lock(&loop->lock);

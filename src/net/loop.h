@@ -71,6 +71,8 @@ void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
 
 /* Run `task` on the loop's thread. From any thread. */
 void loop_post(struct loop *loop, struct loop_task *task);
+/* Take a posted task back that has not run. Harmless when it has. From the loop's thread. */
+void loop_post_cancel(struct loop *loop, struct loop_task *task);
 /* Run `task` after the events of this turn. From the loop's thread; once a turn however often
  * asked. */
 void loop_defer(struct loop *loop, struct loop_task *task);
