@@ -10,7 +10,8 @@
 
 #define TG_CLASSES(X)                                                                              \
     X(INPUT, "input")                                                                              \
-    X(CACHE_READ, "cache_read") X(CACHE_WRITE, "cache_write") X(CACHE_WRITE_1H, "cache_write_1h")  \
+    X(CACHE_READ, "cache_read")                                                                    \
+    X(CACHE_WRITE, "cache_write") X(CACHE_WRITE_1H, "cache_write_1h")                              \
         X(CACHE_WRITE_12H, "cache_write_12h") X(INPUT_AUDIO, "input_audio")                        \
             X(CACHE_READ_AUDIO, "cache_read_audio") X(CACHE_WRITE_AUDIO, "cache_write_audio")      \
                 X(INPUT_IMAGE, "input_image") X(CACHE_READ_IMAGE, "cache_read_image")              \

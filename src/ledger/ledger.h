@@ -6,8 +6,8 @@
 #include "store/writer.h"
 #include "tollgate/usage.h"
 
-/* The book of every call: a hold before dispatch, one charge after, never a change. All of it runs as
- * jobs of the ledger writer, so no two of these decisions ever race.
+/* The book of every call: a hold before dispatch, one charge after, never a change. All of it runs
+ * as jobs of the ledger writer, so no two of these decisions ever race.
  *
  * Invariants
  *   Each hold ends exactly once, in the transaction that inserts its charge.
@@ -18,20 +18,20 @@
 struct ledger;
 
 enum ledger_flags {
-    LEDGER_STREAM = 1u << 0,           /* a streamed answer */
-    LEDGER_ESTIMATED = 1u << 1,        /* no usage record came: counted from what was seen */
-    LEDGER_UNPRICED = 1u << 2,         /* a class with tokens has no price */
-    LEDGER_CLIENT_GONE = 1u << 3,      /* the client left before the end */
-    LEDGER_UPSTREAM_ERROR = 1u << 4,   /* the provider answered with an error, or broke off */
-    LEDGER_OVERRUN = 1u << 5,          /* cost or tokens above the hold */
-    LEDGER_UNBOUNDED = 1u << 6,        /* the provider fetches input itself: held the context window */
-    LEDGER_CEILING_UNKNOWN = 1u << 7,  /* no output ceiling known: held the default */
-    LEDGER_ENCODED = 1u << 8,          /* the answer was compressed: charged from its bound */
-    LEDGER_PRICE_FALLBACK = 1u << 9,   /* a class was priced at another class's price */
-    LEDGER_USAGE_DOUBTFUL = 1u << 10,  /* the usage record contradicted itself and was bounded */
-    LEDGER_RETRIED = 1u << 11,         /* sent again on a fresh connection */
-    LEDGER_DRAINED = 1u << 12,         /* read to the end after the client had left */
-    LEDGER_NOT_SENT = 1u << 13,        /* nothing reached the provider: a release */
+    LEDGER_STREAM = 1u << 0,         /* a streamed answer */
+    LEDGER_ESTIMATED = 1u << 1,      /* no usage record came: counted from what was seen */
+    LEDGER_UNPRICED = 1u << 2,       /* a class with tokens has no price */
+    LEDGER_CLIENT_GONE = 1u << 3,    /* the client left before the end */
+    LEDGER_UPSTREAM_ERROR = 1u << 4, /* the provider answered with an error, or broke off */
+    LEDGER_OVERRUN = 1u << 5,        /* cost or tokens above the hold */
+    LEDGER_UNBOUNDED = 1u << 6, /* the provider fetches input itself: held the context window */
+    LEDGER_CEILING_UNKNOWN = 1u << 7, /* no output ceiling known: held the default */
+    LEDGER_ENCODED = 1u << 8,         /* the answer was compressed: charged from its bound */
+    LEDGER_PRICE_FALLBACK = 1u << 9,  /* a class was priced at another class's price */
+    LEDGER_USAGE_DOUBTFUL = 1u << 10, /* the usage record contradicted itself and was bounded */
+    LEDGER_RETRIED = 1u << 11,        /* sent again on a fresh connection */
+    LEDGER_DRAINED = 1u << 12,        /* read to the end after the client had left */
+    LEDGER_NOT_SENT = 1u << 13,       /* nothing reached the provider: a release */
 };
 
 enum ledger_outcome {
@@ -61,11 +61,11 @@ struct ledger_hold {
     int32_t key_id;
     int32_t provider_id;
     struct span dialect;
-    struct span model;            /* as asked, 1..256 bytes */
-    int64_t input_bound_tokens;   /* 0..TG_COUNT_MAX */
-    int64_t output_bound_tokens;  /* 0..TG_COUNT_MAX */
-    int64_t amount_nusd;          /* 0 or more */
-    uint32_t flags;               /* enum ledger_flags */
+    struct span model;           /* as asked, 1..256 bytes */
+    int64_t input_bound_tokens;  /* 0..TG_COUNT_MAX */
+    int64_t output_bound_tokens; /* 0..TG_COUNT_MAX */
+    int64_t amount_nusd;         /* 0 or more */
+    uint32_t flags;              /* enum ledger_flags */
 };
 
 struct ledger_hold_job {
@@ -110,7 +110,7 @@ struct ledger_charge {
     int64_t request_bytes;
     int64_t answer_bytes;
     /* the receipt's extras, kept for LEDGER_DETAIL_DAYS; all may be empty */
-    struct span raw_usage;  /* JSON as the provider sent it, at most LEDGER_RAW_USAGE_MAX bytes */
+    struct span raw_usage; /* JSON as the provider sent it, at most LEDGER_RAW_USAGE_MAX bytes */
     struct span response_id;
     struct span upstream_request_id;
     struct span client; /* user agent, at most 256 bytes */
@@ -164,10 +164,10 @@ struct ledger_reconcile_job {
 void ledger_reconcile_job_init(struct ledger_reconcile_job *job, struct ledger *ledger);
 
 struct ledger_verdict {
-    int64_t charges;       /* rows looked at */
-    int64_t differences;   /* between charges and rollups, in any dimension */
-    int64_t double_ended;  /* attempts with a hold and a charge */
-    int64_t out_of_range;  /* rows that break a rule of their kind */
+    int64_t charges;      /* rows looked at */
+    int64_t differences;  /* between charges and rollups, in any dimension */
+    int64_t double_ended; /* attempts with a hold and a charge */
+    int64_t out_of_range; /* rows that break a rule of their kind */
     int64_t open_holds;
 };
 

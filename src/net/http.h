@@ -11,17 +11,17 @@
  * that all spans point into the caller's bytes; a body is fed as it comes and handed out in place.
  */
 
-#define HTTP_HEAD_MAX   (32 * 1024) /* bytes of a head */
+#define HTTP_HEAD_MAX   32768 /* bytes of a head */
 #define HTTP_FIELDS_MAX 100
 
 enum http_method {
-    HTTP_GET_,
-    HTTP_HEAD_,
-    HTTP_POST_,
-    HTTP_PUT_,
-    HTTP_DELETE_,
-    HTTP_PATCH_,
-    HTTP_OPTIONS_
+    METHOD_GET,
+    METHOD_HEAD,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_DELETE,
+    METHOD_PATCH,
+    METHOD_OPTIONS
 };
 
 struct http_field {
@@ -80,9 +80,9 @@ enum http_framing { HTTP_NO_BODY, HTTP_LENGTH, HTTP_CHUNKED, HTTP_UNTIL_CLOSE };
 /* A body being read. */
 struct http_body {
     enum http_framing framing;
-    int64_t left;    /* of HTTP_LENGTH, or of the chunk in hand */
-    int chunk_state; /* of HTTP_CHUNKED */
-    int line_bytes;  /* of the chunk line or trailer in hand */
+    int64_t left;        /* of HTTP_LENGTH */
+    uint64_t parser[16]; /* of HTTP_CHUNKED: llhttp, its header kept out of this one */
+    int line_bytes;      /* of the chunk line or trailer in hand */
     bool is_done;
 };
 

@@ -84,7 +84,7 @@ void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
 int64_t loop_now_us(const struct loop *loop);
 
 /* Memory for one recv, shared by all connections of the loop: valid within one callback. */
-#define LOOP_SCRATCH_BYTES (64 * 1024)
+#define LOOP_SCRATCH_BYTES 65536
 char *loop_scratch(struct loop *loop);
 
 #endif

@@ -5,8 +5,8 @@
 #include "base/span.h"
 #include "pricing/cost.h"
 
-/* The price book in memory: immutable once built, shared with the worker loops as a snapshot. Rows are
- * append-only in the database; a change closes one (`valid_until`) and opens another. */
+/* The price book in memory: immutable once built, shared with the worker loops as a snapshot. Rows
+ * are append-only in the database; a change closes one (`valid_until`) and opens another. */
 
 struct book;
 struct db;
@@ -19,9 +19,10 @@ TG_MUST_CHECK enum tg_status book_load(struct db *db, struct book **ret_book, st
 /* Accepts NULL. void * so that a snapshot can call it. */
 void book_free(void *book);
 
-/* Bring the table up to the rows of a seed file (CSV of migrations/prices.csv, embedded): new rows are
- * inserted, rows that the file no longer has or has with another value are closed at `now_ms`; overrides
- * are left alone. A file whose hash was loaded before costs nothing. Runs in the caller's transaction.
+/* Bring the table up to the rows of a seed file (CSV of migrations/prices.csv, embedded): new rows
+ * are inserted, rows that the file no longer has or has with another value are closed at `now_ms`;
+ * overrides are left alone. A file whose hash was loaded before costs nothing. Runs in the caller's
+ * transaction.
  *
  * Errors  TG_INVALID: "prices.csv line 35: ..."; TG_IO */
 TG_MUST_CHECK enum tg_status book_seed(struct db *db, struct span csv, const char *sha256_hex,
@@ -31,7 +32,7 @@ TG_MUST_CHECK enum tg_status book_seed(struct db *db, struct span csv, const cha
 struct book_query {
     struct span provider; /* name in the book: "openai" */
     struct span model;
-    struct span tier;     /* "standard" where empty */
+    struct span tier;      /* "standard" where empty */
     int64_t prompt_tokens; /* picks the context tier */
     int64_t at_ms;         /* ms since 1970, of the admission */
 };
@@ -39,15 +40,16 @@ struct book_query {
 struct book_model;
 
 /* Find a model by its exact name. NULL: not in the book. */
-const struct book_model *book_find(const struct book *book, struct span provider, struct span model);
+const struct book_model *book_find(const struct book *book, struct span provider,
+                                   struct span model);
 
-/* The price of every class, fallbacks filled in (cache_read -> input, ...; the component table of the
- * reference data). A class without any price has price_id 0. */
+/* The price of every class, fallbacks filled in (cache_read -> input, ...; the component table of
+ * the reference data). A class without any price has price_id 0. */
 void book_rates(const struct book_model *model, const struct book_query *query,
                 struct cost_rates *ret_rates);
 
-/* The dearest price that any input class, and any output class, of this model may take at that time in
- * any tier up to the asked one and any context. For holds. 0 where there is none. */
+/* The dearest price that any input class, and any output class, of this model may take at that time
+ * in any tier up to the asked one and any context. For holds. 0 where there is none. */
 void book_dearest(const struct book_model *model, const struct book_query *query,
                   int64_t *ret_input_pusd, int64_t *ret_output_pusd);
 

@@ -4,21 +4,23 @@
 #include "base/span.h"
 #include "tollgate/status.h"
 
-/* Server-sent events, found in place. Source: WHATWG HTML 9.2.6: lines end in LF, CRLF or CR, a blank
- * line ends an event, ':' begins a comment, a BOM may lead. An event is handed out as the exact bytes it
- * had on the wire, so that they can go on unchanged; comments and blank lines between events belong to
- * the event they stand before, and a run of comments alone ended by a blank line is an event without data. */
+/* Server-sent events, found in place. Source: WHATWG HTML 9.2.6: lines end in LF, CRLF or CR, a
+ * blank line ends an event, ':' begins a comment, a BOM may lead. An event is handed out as the
+ * exact bytes it had on the wire, so that they can go on unchanged; comments and blank lines
+ * between events belong to the event they stand before, and a run of comments alone ended by a
+ * blank line is an event without data. */
 
 struct sse {
-    size_t scanned;     /* bytes of the pending event that were looked at already */
-    bool has_started;   /* the BOM, if any, is behind */
-    bool after_cr;      /* the last event ended in CR: an LF that follows belongs to it */
+    size_t scanned;   /* bytes of the pending event that were looked at already */
+    bool has_started; /* the BOM, if any, is behind */
+    bool after_cr;    /* the last event ended in CR: an LF that follows belongs to it */
 };
 
 struct sse_event {
     struct span bytes; /* on the wire, its blank line included */
     struct span type;  /* value of `event:`, or empty */
-    struct span data;  /* value of the `data:` lines; joined by LF in `joined` where there are several */
+    struct span
+        data; /* value of the `data:` lines; joined by LF in `joined` where there are several */
     bool has_data;
     int data_lines;
 };

@@ -7,18 +7,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The ledger writer: one thread that owns the only read-write connection, does every commit and every
- * checkpoint (PASSIVE while running, TRUNCATE at start and stop). Whatever has queued while the last
- * commit ran is the next batch: settlements first, then holds, then administrative work. A batch is one
- * BEGIN IMMEDIATE .. COMMIT with synchronous=FULL.
+/* The ledger writer: one thread that owns the only read-write connection, does every commit and
+ * every checkpoint (PASSIVE while running, TRUNCATE at start and stop). Whatever has queued while
+ * the last commit ran is the next batch: settlements first, then holds, then administrative work. A
+ * batch is one BEGIN IMMEDIATE .. COMMIT with synchronous=FULL.
  *
  * Invariants
  *   A job is answered exactly once by `done`; until then the job's memory is the writer's.
- *   A settlement is never given up while the process lives: when its batch cannot commit, `deferred` is
- *   called (once) and it stays queued, retried each second.
- *   While a settlement is deferred, or the disk has less than WRITER_FREE_DISK_MIN bytes free, no hold
- *   is taken: TG_LEDGER_UNAVAILABLE. One commit that succeeds ends it.
- *   After a failed fsync the process exits (the page cache can no longer be trusted).
+ *   A settlement is never given up while the process lives: when its batch cannot commit,
+ * `deferred` is called (once) and it stays queued, retried each second. While a settlement is
+ * deferred, or the disk has less than WRITER_FREE_DISK_MIN bytes free, no hold is taken:
+ * TG_LEDGER_UNAVAILABLE. One commit that succeeds ends it. After a failed fsync the process exits
+ * (the page cache can no longer be trusted).
  */
 
 struct db;
@@ -35,12 +35,13 @@ enum writer_class {
 struct writer_job {
     struct list node; /* the writer's while queued */
     enum writer_class class;
-    bool is_deferred; /* the writer's: `deferred` has been called */
+    bool is_deferred;      /* the writer's: `deferred` has been called */
     enum tg_status status; /* the writer's: what `run` returned */
 
-    /* Do it, inside the batch's transaction. A settlement or hold that fails with TG_IO, TG_NO_MEMORY
-     * or TG_CORRUPT fails the whole batch; any other status is this job's own answer, and then it must
-     * not have written anything. May run again after a rollback. Thread: writer. */
+    /* Do it, inside the batch's transaction. A settlement or hold that fails with TG_IO,
+     * TG_NO_MEMORY or TG_CORRUPT fails the whole batch; any other status is this job's own answer,
+     * and then it must not have written anything. May run again after a rollback. Thread: writer.
+     */
     enum tg_status (*run)(struct writer_job *job, struct db *db, struct err *err);
     /* After commit, with what `run` returned; or after a rollback, with the reason. The job is the
      * caller's again. Must hand over to its own thread. Thread: writer. */
@@ -69,20 +70,20 @@ struct writer_hook {
  *
  * path    the database file, for free disk space
  * Errors  TG_NO_MEMORY, TG_INTERNAL */
-TG_MUST_CHECK enum tg_status writer_start(struct db *db, const char *path, struct writer **ret_writer,
-                                          struct err *err);
+TG_MUST_CHECK enum tg_status writer_start(struct db *db, const char *path,
+                                          struct writer **ret_writer, struct err *err);
 
 /* Before the first job. */
 void writer_add_hook(struct writer *writer, struct writer_hook *hook);
 
 /* Queue a job. Any thread.
  *
- * Errors  TG_OVERLOADED: WRITER_QUEUE_MAX are waiting (never for WRITER_SETTLE); TG_DRAINING: stopping.
- *         Then nothing is called. */
+ * Errors  TG_OVERLOADED: WRITER_QUEUE_MAX are waiting (never for WRITER_SETTLE); TG_DRAINING:
+ * stopping. Then nothing is called. */
 TG_MUST_CHECK enum tg_status writer_submit(struct writer *writer, struct writer_job *job);
 
-/* Run a job and wait for it; for threads that may block (admin listener, start-up). `err` gets the line
- * of a failed run. */
+/* Run a job and wait for it; for threads that may block (admin listener, start-up). `err` gets the
+ * line of a failed run. */
 TG_MUST_CHECK enum tg_status writer_call(struct writer *writer, struct writer_job *job,
                                          struct err *err);
 
@@ -93,14 +94,14 @@ struct writer_stats {
     int64_t batches;
     int64_t jobs;
     int64_t failed_batches;
-    int64_t deferred;     /* settlements that wait for a commit now */
-    int64_t wal_pages;    /* after the last checkpoint */
+    int64_t deferred;  /* settlements that wait for a commit now */
+    int64_t wal_pages; /* after the last checkpoint */
     int64_t last_commit_us;
 };
 void writer_stats(const struct writer *writer, struct writer_stats *ret_stats);
 
-/* Commit all that is queued (settlements for at most `patience_ms`), checkpoint, stop the thread and
- * close the connection. Accepts NULL. */
+/* Commit all that is queued (settlements for at most `patience_ms`), checkpoint, stop the thread
+ * and close the connection. Accepts NULL. */
 void writer_stop(struct writer *writer, int64_t patience_ms);
 
 #endif
