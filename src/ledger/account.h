@@ -1,6 +1,7 @@
 #ifndef LEDGER_ACCOUNT_H
 #define LEDGER_ACCOUNT_H
 
+#include "base/auto.h"
 #include "base/err.h"
 #include "base/span.h"
 #include "store/writer.h"

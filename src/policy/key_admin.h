@@ -1,6 +1,7 @@
 #ifndef POLICY_KEY_ADMIN_H
 #define POLICY_KEY_ADMIN_H
 
+#include "base/auto.h"
 #include "base/id.h"
 #include "base/secret.h"
 #include "ledger/account.h"

@@ -1,6 +1,7 @@
 #ifndef POLICY_TEAM_H
 #define POLICY_TEAM_H
 
+#include "base/auto.h"
 #include "base/id.h"
 #include "ledger/account.h"
 
