@@ -39,6 +39,9 @@ struct account_job {
     enum tg_status (*check)(struct account_job *job, struct err *err); /* caller's thread */
     enum tg_status (*apply)(struct account_job *job, struct db *db, struct err *err);
     enum tg_status (*publish)(struct account_job *job, struct db *db, struct err *err);
+    /* After all of it, once, where check has succeeded. May be NULL. Thread: writer, or the
+     * caller's where the writer took nothing. */
+    void (*finish)(struct account_job *job, enum tg_status status);
 
     /* Set by the caller, each may be NULL. */
     /* Runs behind `apply` in the same savepoint, when that has succeeded: an audit row, a stored
@@ -59,7 +62,7 @@ struct account_job {
     bool is_answered;
 };
 
-/* Zero the job and set its class; then the resource fills in check, apply and publish. */
+/* Zero the job and set what the writer needs; then the resource fills in check to finish. */
 void account_job_init(struct account_job *job);
 
 /* Check, run and wait; for threads that may block. TG_OK: durable and published.
@@ -113,5 +116,8 @@ TG_MUST_CHECK enum tg_status account_check_page(const struct account_page *page,
  * Errors  TG_CORRUPT, TG_NO_MEMORY */
 TG_MUST_CHECK enum tg_status account_read_models(struct span json, char ***ret_models,
                                                  int *ret_count);
+
+/* Copy text with a terminator, cut to fit without splitting a character. size: 1 or more */
+void account_copy_text(struct span from, char *to, size_t size);
 
 #endif

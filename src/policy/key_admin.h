@@ -77,7 +77,7 @@ struct key_job {
     struct keyring *keyring; /* where it is published; NULL: no worker loops run */
     account_scope scope;
     struct span public_id; /* all but creation */
-    int64_t if_version;    /* 0: any */
+    int64_t if_revision;   /* 0: any */
     struct key_input input;
     char *secret; /* creation, rotation: ID_TOKEN_SIZE bytes of the caller, who wipes them */
     struct key before;

@@ -16,7 +16,7 @@ struct team {
     char public_id[ID_TEXT_SIZE];
     char name[ACCOUNT_NAME_SIZE];         /* unique among the teams that are not archived */
     char timezone[ACCOUNT_TIMEZONE_SIZE]; /* "": the organization's */
-    int64_t version;                      /* for If-Match */
+    int64_t revision;                     /* for If-Match */
     int64_t created_at_ms;
     int64_t archived_at_ms; /* 0: not archived */
     char *metadata;         /* JSON object */
@@ -64,7 +64,7 @@ struct team_job {
     struct keyring *keyring; /* where archiving is published; may be NULL */
     account_scope scope;
     struct span public_id; /* of an update, of archiving */
-    int64_t if_version;    /* 0: any; else TG_STALE where the row's is another */
+    int64_t if_revision;   /* 0: any; else TG_STALE where the row has another */
     struct team_input input;
     struct team before; /* zeroed for a creation */
     struct team after;

@@ -126,7 +126,7 @@ struct token_job {
     enum token_action action;
     struct token_gate *gate;
     struct span public_id; /* update, revoke */
-    int64_t if_version;
+    int64_t if_revision;
     struct token_input input;
     char *secret; /* creation, set-up: ID_TOKEN_SIZE bytes of the caller, who wipes them */
     bool has_claimed_setup; /* the job's own */

@@ -84,7 +84,7 @@ struct provider_job {
     const struct secret_ring *ring;
     struct target_store *targets; /* where it is published; NULL: no worker loops run */
     struct span public_id;        /* update, delete, set models */
-    int64_t if_version;
+    int64_t if_revision;
     struct provider_input input;
     struct provider before;
     struct provider after;
