@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { Raw } from './support/http.mjs';
 import { APIError, openai } from './support/openai.mjs';
 import { freePorts, freshFolder, run } from './support/process.mjs';
@@ -113,7 +113,7 @@ async function assertServes(server = gate) {
     assert.equal((await server.receipt(answer.headers['x-request-id'])).outcome, 'ok');
 }
 
-suite('bad input', () => {
+describe('bad input', () => {
     test('each mistake gets its answer, is logged once, and reaches no provider', async () => {
         for (const [what, request, status, code] of MISTAKES) {
             const tag = `mistake ${what}`;
@@ -221,7 +221,7 @@ suite('bad input', () => {
     });
 });
 
-suite('a disk that fails', () => {
+describe('a disk that fails', () => {
     let small;
 
     before(async () => {

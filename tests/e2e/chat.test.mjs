@@ -4,7 +4,7 @@
 // simulator; counts are compared with the simulator's own bill, money with ref_cost.py.
 
 import assert from 'node:assert/strict';
-import { after, before, suite, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { Canned } from './support/canned.mjs';
 import { sseData } from './support/http.mjs';
 import { APIError, drink, openai } from './support/openai.mjs';
@@ -118,7 +118,7 @@ async function assertAllCharged(done) {
     });
 }
 
-suite('chat', () => {
+describe('chat', () => {
     test('every kind of count is charged to the token and the nano-dollar, plain and streamed', async () => {
         const cases = MODELS.flatMap((model) => COUNTS.flatMap((script) =>
             [plain, streamed].map((how) => ({ model, script, how }))));
@@ -209,7 +209,7 @@ function withoutUsageChunk(body) {
 
 const ASKED = { stream: true, stream_options: { include_usage: true } };
 
-suite('bytes', () => {
+describe('bytes', () => {
     test('a stream reaches the client as the provider wrote it', async () => {
         await parallel(6, WRITINGS.length, async (i) => {
             const script = WRITINGS[i];
@@ -313,7 +313,7 @@ suite('bytes', () => {
     });
 });
 
-suite('odd answers', () => {
+describe('odd answers', () => {
     const DOUBTED = ['usage=negative', 'usage=huge', 'usage=wrong', 'usage=string'];
 
     test('a stream without [DONE], with usage in its last chunk, in every chunk: charged as billed', async () => {
@@ -422,7 +422,7 @@ suite('odd answers', () => {
     });
 });
 
-suite('headers', () => {
+describe('headers', () => {
     const PASS = { 'x-custom': 'kept', 'openai-beta': 'assistants=v2', 'idempotency-key': 'i1', 'user-agent': 'test/1' };
     const STOP = {
         cookie: 'a=b', 'x-api-key': 'k', 'api-key': 'k', 'x-goog-api-key': 'k', forwarded: 'for=1.2.3.4',
@@ -487,7 +487,7 @@ suite('headers', () => {
     });
 });
 
-suite('ways in', () => {
+describe('ways in', () => {
     test('a provider can be named in the path and in the model', async () => {
         for (const [path, model] of [['/v1', 'gpt-4o'], ['', 'gpt-4o'], ['/openai/v1', 'gpt-4o'], ['/openai', 'gpt-4o'],
             ['/v1', 'openai/gpt-4o']]) {

@@ -4,7 +4,7 @@
 // request would leave its tag in the simulator's bill.
 
 import assert from 'node:assert/strict';
-import { after, before, suite, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { BODIES, HEADS, VALID, bodyRequest, canary } from './support/corpus.mjs';
 import { startHaproxy, startNginx } from './support/front.mjs';
 import { Raw, readAnswers } from './support/http.mjs';
@@ -50,7 +50,7 @@ async function assertRefused(name, bytes, status, tag) {
     assert.deepEqual(sim.tagged(tag), [], `${name}: the canary was served`);
 }
 
-suite('raw', () => {
+describe('raw', () => {
     test('a head that can be misread is refused, and the connection with what follows', async () => {
         for (const [name, bytes, status] of HEADS)
             await assertRefused(name, bytes + canary(gate.key, `head ${name}`), status, `head ${name}`);
@@ -205,7 +205,7 @@ suite('raw', () => {
 });
 
 for (const [name, start] of [['nginx', startNginx], ['haproxy', startHaproxy]]) {
-    suite(`raw behind ${name}`, () => {
+    describe(`raw behind ${name}`, () => {
         let front;
 
         before(async () => { front = await start(gate.port); });
