@@ -29,7 +29,7 @@ struct provider {
     bool is_default;
     bool is_enabled;
     char secret_last4[5]; /* "" where there is none, or it is short */
-    int64_t version;
+    int64_t revision;
     int64_t created_at_ms;
     int64_t models_at_ms; /* when its own model list was stored; 0: never */
     int model_count;
