@@ -4,6 +4,7 @@
 #include "tollgate/status.h"
 #include "tollgate/usage.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,8 @@ struct tg_request_places {
     size_t include_usage_start, include_usage_end; /* its value */
     size_t stream_options_start, stream_options_end; /* the whole value, where it is null */
     size_t max_output_start, max_output_end; /* the value of the field that bounds the output */
+    size_t max_output_other_start, max_output_other_end; /* where two such fields are given: that of
+                                                            the smaller; who lowers one lowers both */
 };
 
 struct tg_request {
@@ -79,6 +82,8 @@ struct tg_short_text {
 
 #define TG_CHOICES_MAX 128
 
+#define TG_WIRE_COUNTS_MAX 16
+
 /* Gathered over one answer; zeroed at its start. Copies what it keeps. */
 struct tg_answer {
     uint32_t flags;
@@ -93,7 +98,8 @@ struct tg_answer {
     uint64_t finished_mask[TG_CHOICES_MAX / 64];
     int64_t events;
     int64_t provider_cost_nusd;
-    size_t raw_usage_start, raw_usage_end; /* in the bytes of the latest call that found usage; equal: none */
+    size_t raw_usage_start, raw_usage_end; /* the usage object in the bytes of the latest call; equal: none */
+    int64_t wire_counts[TG_WIRE_COUNTS_MAX]; /* the dialect's own: each count as last sent, plus 1; 0: not yet */
 };
 
 /* What to do with a whole event of a stream. */

@@ -62,8 +62,8 @@ struct ledger_hold {
     int32_t provider_id;
     struct span dialect;
     struct span model;            /* as asked, 1..256 bytes */
-    int64_t input_bound_tokens;   /* 0..TG_COUNT_MAX */
-    int64_t output_bound_tokens;  /* 0..TG_COUNT_MAX */
+    int64_t input_bound_tokens;   /* 0 or more; above TG_COUNT_MAX it is cut */
+    int64_t output_bound_tokens;  /* 0 or more; above TG_COUNT_MAX it is cut */
     int64_t amount_nusd;          /* 0 or more */
     uint32_t flags;               /* enum ledger_flags */
 };
@@ -76,6 +76,13 @@ struct ledger_hold_job {
 
 /* Fill in class and run. `done` gets TG_OK when the hold is durable. */
 void ledger_hold_job_init(struct ledger_hold_job *job, struct ledger *ledger);
+
+/* What that job does, for a job that decides more in the same step.
+ *
+ * Errors  TG_CONFLICT: the attempt has a hold already (a bug); TG_IO, TG_NO_MEMORY, TG_CORRUPT
+ * Thread  writer, inside a job */
+TG_MUST_CHECK enum tg_status ledger_post_hold(struct ledger *ledger, const struct ledger_hold *hold,
+                                              struct err *err);
 
 /* The price of one class as it was charged. */
 struct ledger_rate {
@@ -127,10 +134,23 @@ struct ledger_settle_job {
     bool was_settled_before; /* out: the charge stood already, nothing was changed */
 };
 
+/* Fill in class and run. `done` gets TG_OK when the charge is durable, also when it was before. A bill is
+ * never turned down: a count outside 0..TG_COUNT_MAX is cut and flagged LEDGER_USAGE_DOUBTFUL, an attempt
+ * without a hold is charged all the same and counted as lost; a cost above the hold is flagged
+ * LEDGER_OVERRUN. */
 void ledger_settle_job_init(struct ledger_settle_job *job, struct ledger *ledger);
 
-/* Open the book on the writer's connection before the writer starts: prepare statements, load the
- * interned dimensions and turn every open hold into an unreconciled charge.
+/* What that job does, for a job that does more in the same step.
+ *
+ * ret_was_settled  the charge stood already and nothing was changed
+ * Errors           TG_IO, TG_NO_MEMORY, TG_CORRUPT
+ * Thread           writer, inside a job */
+TG_MUST_CHECK enum tg_status ledger_post_charge(struct ledger *ledger,
+                                                const struct ledger_charge *charge,
+                                                bool *ret_was_settled, struct err *err);
+
+/* Open the book on the writer's connection before the writer starts: prepare statements and turn every
+ * open hold into an unreconciled charge of its whole amount, its bounds as usage.
  *
  * ret_recovered  holds that were open
  * ret_last_id    the largest id stored, the floor for new ones
@@ -142,13 +162,24 @@ TG_MUST_CHECK enum tg_status ledger_open(struct db *db, struct ledger **ret_ledg
 /* Join the book to its writer; before the first job. */
 void ledger_attach(struct ledger *ledger, struct writer *writer);
 
+/* After writer_stop, or where no writer was attached before db_close. Accepts NULL. */
 void ledger_close(struct ledger *ledger);
 
-/* Hand an unreconciled charge its final amount, as an adjustment row that names it. */
+/* Since the start; each but the first stays 0 unless something is wrong. Any thread. */
+struct ledger_stats {
+    int64_t charges;      /* attempts settled */
+    int64_t repeats;      /* settled again with the same cost */
+    int64_t contradicted; /* settled again with another cost, which was not taken */
+    int64_t lost;         /* settled without a hold */
+};
+void ledger_stats(const struct ledger *ledger, struct ledger_stats *ret_stats);
+
+/* Hand an unreconciled charge its final amount, as an adjustment row that names it and belongs to its
+ * time: in reports and limits the two add up to what was decided. */
 enum ledger_reconcile_action {
     LEDGER_RECONCILE_CHARGE,  /* it stands as it is */
-    LEDGER_RECONCILE_RELEASE, /* nothing was used */
-    LEDGER_RECONCILE_AMOUNT   /* this much */
+    LEDGER_RECONCILE_RELEASE, /* nothing was used: tokens and money are taken back */
+    LEDGER_RECONCILE_AMOUNT   /* this much money; what it took in tokens stays at the bound */
 };
 
 struct ledger_reconcile_job {
@@ -163,18 +194,16 @@ struct ledger_reconcile_job {
 /* `done` gets TG_NOT_FOUND: no such charge; TG_CONFLICT: not unreconciled, or reconciled before. */
 void ledger_reconcile_job_init(struct ledger_reconcile_job *job, struct ledger *ledger);
 
-struct ledger_verdict {
-    int64_t charges;       /* rows looked at */
-    int64_t differences;   /* between charges and rollups, in any dimension */
-    int64_t double_ended;  /* attempts with a hold and a charge */
-    int64_t out_of_range;  /* rows that break a rule of their kind */
-    int64_t open_holds;
+/* Delete details of charges before a time, oldest first, LEDGER_EXPIRE_MAX at most. */
+struct ledger_expire_job {
+    struct writer_job job;
+    struct ledger *ledger;
+    int64_t before_ms; /* wall time; usually LEDGER_DETAIL_DAYS ago */
+    int64_t deleted;   /* out: LEDGER_EXPIRE_MAX means that there may be more */
 };
 
-/* Recompute what the file can prove, on a read connection in one snapshot.
- *
- * Errors  TG_IO, TG_CORRUPT; differences are not an error, the caller judges */
-TG_MUST_CHECK enum tg_status ledger_verify(struct db *db, struct ledger_verdict *ret_verdict,
-                                           struct err *err);
+#define LEDGER_EXPIRE_MAX 500
+
+void ledger_expire_job_init(struct ledger_expire_job *job, struct ledger *ledger);
 
 #endif
