@@ -187,7 +187,6 @@ static enum tg_status run_named(struct key_job *job, struct stmt *stmt, struct e
 }
 
 /* Store the hash of the secret in the caller's buffer. */
-*static enum tg_status store_secret(struct key_job *job, struct db *db, int32_t key_id,
                                     struct err *err)
 {
     const struct span secret = span_of(job->secret, ID_TOKEN_LEN);
