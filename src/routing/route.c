@@ -40,10 +40,9 @@ static bool speaks(const struct target *target, const struct route_query *query)
     return catalogue_speaks(target->kind, query->dialect);
 }
 
-static const struct target *find_oldest(const struct targets *targets,
-                                        const struct route_query *query,
-                                        bool (*holds)(const struct target *,
-                                                      const struct route_query *))
+static const struct target *
+find_oldest(const struct targets *targets, const struct route_query *query,
+            bool (*holds)(const struct target *, const struct route_query *))
 {
     for (int i = 0; i < targets->count; i++)
         if (speaks(targets->target[i], query) && holds(targets->target[i], query))

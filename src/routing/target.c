@@ -95,8 +95,8 @@ static enum tg_status parse_authority(struct span authority, struct target_url *
         (void)snprintf(url->authority, sizeof(url->authority), is_bracketed ? "[%s]" : "%s",
                        url->host);
     else
-        (void)snprintf(url->authority, sizeof(url->authority),
-                       is_bracketed ? "[%s]:%d" : "%s:%d", url->host, url->port);
+        (void)snprintf(url->authority, sizeof(url->authority), is_bracketed ? "[%s]:%d" : "%s:%d",
+                       url->host, url->port);
     return TG_OK;
 }
 
