@@ -187,256 +187,203 @@ static enum tg_status run_named(struct key_job *job, struct stmt *stmt, struct e
 }
 
 /* Store the hash of the secret in the caller's buffer. */
+static enum tg_status store_secret(struct key_job *job, struct db *db, int32_t key_id,
+                                   struct err *err)
+{
+    const struct span secret = span_of(job->secret, ID_TOKEN_LEN);
+    unsigned char hash[SECRET_HASH_SIZE];
+    struct stmt *stmt;
+
+    secret_hash(job->ring, secret, hash);
+    TRY(stmt_use(db, sql_insert_secret, &stmt, err));
+    stmt_bind_int(stmt, 1, key_id);
+    stmt_bind_blob(stmt, 2, span_of((const char *)hash, sizeof(hash)));
+    stmt_bind_text(stmt, 3, span_from_offset(secret, secret.len - 4));
+    stmt_bind_int(stmt, 4, clock_wall_ms());
+    return stmt_run(stmt, err);
+}
+
+static enum tg_status find_team(struct key_job *job, struct db *db, struct team *ret_team,
+                                struct err *err)
+{
+    const enum tg_status status =
+        team_get(db, job->scope, job->input.team_public_id, ret_team, err);
+
+    if (status == TG_NOT_FOUND)
+        job->account.problem_pointer = "/team_id";
+    if (status != TG_OK)
+        return status;
+    if (ret_team->archived_at_ms == 0)
+        return TG_OK;
+    job->account.problem_pointer = "/team_id";
+    return err_set(err, TG_CONFLICT, "the team is archived");
+}
+
+/* NULL stands for any model. */
+static struct span models_or_any(struct span models)
+{
+    return span_equal(models, SPAN("[]")) ? SPAN_EMPTY : models;
+}
+
+static struct span metadata_or_none(struct span metadata)
+{
+    return metadata.len > 0 ? metadata : SPAN("{}");
+}
+
+static enum tg_status insert(struct key_job *job, struct db *db, int32_t team_id,
+                             const char *public_id, struct err *err)
+{
+    const struct key_input *input = &job->input;
+    struct stmt *stmt;
+
+    TRY(stmt_use(db, sql_insert, &stmt, err));
+    stmt_bind_text(stmt, 1, span_from(public_id));
+    stmt_bind_int(stmt, 2, team_id);
+    stmt_bind_text(stmt, 3, input->name);
+    stmt_bind_text(stmt, 4, span_of(job->secret, sizeof(KEY_PREFIX) - 1 + ID_TOKEN_ID));
+    stmt_bind_optional_text(stmt, 5, input->has_models ? models_or_any(input->models) : SPAN_EMPTY);
+    stmt_bind_text(stmt, 6, metadata_or_none(input->has_metadata ? input->metadata : SPAN_EMPTY));
+    stmt_bind_int(stmt, 7, clock_wall_ms());
+    stmt_bind_optional_int(stmt, 8, input->has_expires_at ? input->expires_at_ms : 0, 0);
+    return run_named(job, stmt, err);
+}
+
+static enum tg_status create(struct key_job *job, struct db *db, struct err *err)
+{
+    AUTO(team) team = { 0 };
+    char public_id[ID_TEXT_SIZE];
+
+    TRY(find_team(job, db, &team, err));
+    id_make_name("key_", public_id);
+    id_make_token(KEY_PREFIX, NULL, job->secret);
+    TRY(insert(job, db, team.id, public_id, err));
+    TRY(key_get(db, ACCOUNT_ALL, span_from(public_id), &job->after, err));
+    TRY(store_secret(job, db, job->after.id, err));
+    account_copy_text(span_of(job->secret + ID_TOKEN_LEN - 4, 4), job->after.last4,
+                      sizeof(job->after.last4));
+    return TG_OK;
+}
+
+static enum tg_status update(struct key_job *job, struct db *db, struct err *err)
+{
+    const struct key *before = &job->before;
+    const struct key_input *input = &job->input;
+    struct stmt *stmt;
+
+    TRY(stmt_use(db, sql_update, &stmt, err));
+    stmt_bind_int(stmt, 1, before->id);
+    stmt_bind_text(stmt, 2, input->has_name ? input->name : span_from(before->name));
+    stmt_bind_optional_text(
+        stmt, 3, models_or_any(input->has_models ? input->models : span_from(before->models)));
+    stmt_bind_text(stmt, 4,
+                   input->has_metadata ? metadata_or_none(input->metadata)
+                                       : span_from(before->metadata));
+    stmt_bind_optional_int(stmt, 5,
+                           input->has_expires_at ? input->expires_at_ms : before->expires_at_ms, 0);
+    return run_named(job, stmt, err);
+}
+
+static enum tg_status run_with_time(struct db *db, const char *sql, int32_t key_id, int64_t wall_ms,
                                     struct err *err)
-                                    {
-                                        const struct span secret =
-                                            span_of(job->secret, ID_TOKEN_LEN);
-                                        unsigned char hash[SECRET_HASH_SIZE];
-                                        struct stmt *stmt;
+{
+    struct stmt *stmt;
 
-                                        secret_hash(job->ring, secret, hash);
-                                        TRY(stmt_use(db, sql_insert_secret, &stmt, err));
-                                        stmt_bind_int(stmt, 1, key_id);
-                                        stmt_bind_blob(stmt, 2,
-                                                       span_of((const char *)hash, sizeof(hash)));
-                                        stmt_bind_text(stmt, 3,
-                                                       span_from_offset(secret, secret.len - 4));
-                                        stmt_bind_int(stmt, 4, clock_wall_ms());
-                                        return stmt_run(stmt, err);
-                                    }
+    TRY(stmt_use(db, sql, &stmt, err));
+    stmt_bind_int(stmt, 1, key_id);
+    stmt_bind_int(stmt, 2, wall_ms);
+    return stmt_run(stmt, err);
+}
 
-                                    static enum tg_status find_team(struct key_job *job,
-                                                                    struct db *db,
-                                                                    struct team *ret_team,
-                                                                    struct err *err)
-                                    {
-                                        const enum tg_status status =
-                                            team_get(db, job->scope, job->input.team_public_id,
-                                                     ret_team, err);
+static enum tg_status run_with_id(struct db *db, const char *sql, int32_t key_id,
+                                  int64_t *ret_value, struct err *err)
+{
+    struct stmt *stmt;
 
-                                        if (status == TG_NOT_FOUND)
-                                            job->account.problem_pointer = "/team_id";
-                                        if (status != TG_OK)
-                                            return status;
-                                        if (ret_team->archived_at_ms == 0)
-                                            return TG_OK;
-                                        job->account.problem_pointer = "/team_id";
-                                        return err_set(err, TG_CONFLICT, "the team is archived");
-                                    }
+    TRY(stmt_use(db, sql, &stmt, err));
+    stmt_bind_int(stmt, 1, key_id);
+    return stmt_run_int(stmt, ret_value, err);
+}
 
-                                    /* NULL stands for any model. */
-                                    static struct span models_or_any(struct span models)
-                                    {
-                                        return span_equal(models, SPAN("[]")) ? SPAN_EMPTY : models;
-                                    }
+static enum tg_status rotate(struct key_job *job, struct db *db, struct err *err)
+{
+    const int32_t id = job->before.id;
+    const int64_t now_ms = clock_wall_ms();
+    const int64_t until_ms = now_ms + job->input.overlap_seconds * MS_PER_SECOND;
+    const char *id10 = job->before.prefix + sizeof(KEY_PREFIX) - 1;
+    int64_t secrets = 0;
+    int64_t none = 0;
 
-                                    static struct span metadata_or_none(struct span metadata)
-                                    {
-                                        return metadata.len > 0 ? metadata : SPAN("{}");
-                                    }
+    TRY(run_with_time(db, sql_expire_secrets, id, until_ms, err));
+    TRY(run_with_time(db, sql_drop_expired, id, now_ms, err));
+    TRY(run_with_id(db, sql_count_secrets, id, &secrets, err));
+    if (secrets >= KEY_SECRETS_MAX)
+        return err_set(err, TG_CONFLICT,
+                       "the key has %d secrets that overlap; "
+                       "rotate with overlap_seconds 0",
+                       KEY_SECRETS_MAX);
+    /* An imported key has no digits of ours: its next secret
+     * gets new ones. */
+    id_make_token(KEY_PREFIX, strlen(id10) == ID_TOKEN_ID ? id10 : NULL, job->secret);
+    TRY(store_secret(job, db, id, err));
+    return run_with_id(db, sql_touch, id, &none, err);
+}
 
-                                    static enum tg_status insert(struct key_job *job, struct db *db,
-                                                                 int32_t team_id,
-                                                                 const char *public_id,
-                                                                 struct err *err)
-                                    {
-                                        const struct key_input *input = &job->input;
-                                        struct stmt *stmt;
+static enum tg_status change(struct key_job *job, struct db *db, struct err *err)
+{
+    const bool is_revoked = job->before.revoked_at_ms != 0;
 
-                                        TRY(stmt_use(db, sql_insert, &stmt, err));
-                                        stmt_bind_text(stmt, 1, span_from(public_id));
-                                        stmt_bind_int(stmt, 2, team_id);
-                                        stmt_bind_text(stmt, 3, input->name);
-                                        stmt_bind_text(stmt, 4,
-                                                       span_of(job->secret, sizeof(KEY_PREFIX) - 1 +
-                                                                                ID_TOKEN_ID));
-                                        stmt_bind_optional_text(stmt, 5,
-                                                                input->has_models
-                                                                    ? models_or_any(input->models)
-                                                                    : SPAN_EMPTY);
-                                        stmt_bind_text(stmt, 6,
-                                                       metadata_or_none(input->has_metadata
-                                                                            ? input->metadata
-                                                                            : SPAN_EMPTY));
-                                        stmt_bind_int(stmt, 7, clock_wall_ms());
-                                        stmt_bind_optional_int(
-                                            stmt, 8,
-                                            input->has_expires_at ? input->expires_at_ms : 0, 0);
-                                        return run_named(job, stmt, err);
-                                    }
+    if (job->action == KEY_REVOKE)
+        return is_revoked ? TG_OK
+                          : run_with_time(db, sql_revoke, job->before.id, clock_wall_ms(), err);
+    if (is_revoked)
+        return err_set(err, TG_CONFLICT, "the key is revoked; make another");
+    return job->action == KEY_ROTATE ? rotate(job, db, err) : update(job, db, err);
+}
 
-                                    static enum tg_status create(struct key_job *job, struct db *db,
-                                                                 struct err *err)
-                                    {
-                                        AUTO(team) team = { 0 };
-                                        char public_id[ID_TEXT_SIZE];
+static enum tg_status apply(struct account_job *account, struct db *db, struct err *err)
+{
+    struct key_job *job = job_of(account);
 
-                                        TRY(find_team(job, db, &team, err));
-                                        id_make_name("key_", public_id);
-                                        id_make_token(KEY_PREFIX, NULL, job->secret);
-                                        TRY(insert(job, db, team.id, public_id, err));
-                                        TRY(key_get(db, ACCOUNT_ALL, span_from(public_id),
-                                                    &job->after, err));
-                                        TRY(store_secret(job, db, job->after.id, err));
-                                        account_copy_text(
-                                            span_of(job->secret + ID_TOKEN_LEN - 4, 4),
-                                            job->after.last4, sizeof(job->after.last4));
-                                        return TG_OK;
-                                    }
+    key_job_fini(job); /* of a run that was rolled back */
+    if (job->action == KEY_CREATE)
+        return create(job, db, err);
+    TRY(key_get(db, job->scope, job->public_id, &job->before, err));
+    TRY(account_check_revision(job->before.revision, job->if_revision, err));
+    TRY(change(job, db, err));
+    return key_get(db, ACCOUNT_ALL, job->public_id, &job->after, err);
+}
 
-                                    static enum tg_status update(struct key_job *job, struct db *db,
-                                                                 struct err *err)
-                                    {
-                                        const struct key *before = &job->before;
-                                        const struct key_input *input = &job->input;
-                                        struct stmt *stmt;
+static enum tg_status publish(struct account_job *account, struct db *db, struct err *err)
+{
+    struct key_job *job = job_of(account);
 
-                                        TRY(stmt_use(db, sql_update, &stmt, err));
-                                        stmt_bind_int(stmt, 1, before->id);
-                                        stmt_bind_text(stmt, 2,
-                                                       input->has_name ? input->name
-                                                                       : span_from(before->name));
-                                        stmt_bind_optional_text(
-                                            stmt, 3,
-                                            models_or_any(input->has_models
-                                                              ? input->models
-                                                              : span_from(before->models)));
-                                        stmt_bind_text(stmt, 4,
-                                                       input->has_metadata
-                                                           ? metadata_or_none(input->metadata)
-                                                           : span_from(before->metadata));
-                                        stmt_bind_optional_int(stmt, 5,
-                                                               input->has_expires_at
-                                                                   ? input->expires_at_ms
-                                                                   : before->expires_at_ms,
-                                                               0);
-                                        return run_named(job, stmt, err);
-                                    }
+    if (job->keyring == NULL)
+        return TG_OK;
+    return keyring_refresh_key(job->keyring, db, job->after.id, err);
+}
 
-                                    static enum tg_status
-                                    run_with_time(struct db *db, const char *sql, int32_t key_id,
-                                                  int64_t wall_ms, struct err *err)
-                                    {
-                                        struct stmt *stmt;
+/* A secret that is not in force is not handed out. */
+static void finish(struct account_job *account, enum tg_status status)
+{
+    struct key_job *job = job_of(account);
 
-                                        TRY(stmt_use(db, sql, &stmt, err));
-                                        stmt_bind_int(stmt, 1, key_id);
-                                        stmt_bind_int(stmt, 2, wall_ms);
-                                        return stmt_run(stmt, err);
-                                    }
+    if (status != TG_OK && job->secret != NULL)
+        explicit_bzero(job->secret, ID_TOKEN_SIZE);
+}
 
-                                    static enum tg_status
-                                    run_with_id(struct db *db, const char *sql, int32_t key_id,
-                                                int64_t *ret_value, struct err *err)
-                                    {
-                                        struct stmt *stmt;
+void key_job_init(struct key_job *job, enum key_action action, const struct secret_ring *ring,
+                  struct keyring *keyring)
+{
+    *job = (struct key_job){ .action = action, .ring = ring, .keyring = keyring };
+    account_job_init(&job->account);
+    job->account.check = check;
+    job->account.apply = apply;
+    job->account.publish = publish;
+    job->account.finish = finish;
+}
 
-                                        TRY(stmt_use(db, sql, &stmt, err));
-                                        stmt_bind_int(stmt, 1, key_id);
-                                        return stmt_run_int(stmt, ret_value, err);
-                                    }
-
-                                    static enum tg_status rotate(struct key_job *job, struct db *db,
-                                                                 struct err *err)
-                                    {
-                                        const int32_t id = job->before.id;
-                                        const int64_t now_ms = clock_wall_ms();
-                                        const int64_t until_ms =
-                                            now_ms + job->input.overlap_seconds * MS_PER_SECOND;
-                                        const char *id10 =
-                                            job->before.prefix + sizeof(KEY_PREFIX) - 1;
-                                        int64_t secrets = 0;
-                                        int64_t none = 0;
-
-                                        TRY(run_with_time(db, sql_expire_secrets, id, until_ms,
-                                                          err));
-                                        TRY(run_with_time(db, sql_drop_expired, id, now_ms, err));
-                                        TRY(run_with_id(db, sql_count_secrets, id, &secrets, err));
-                                        if (secrets >= KEY_SECRETS_MAX)
-                                            return err_set(err, TG_CONFLICT,
-                                                           "the key has %d secrets that overlap; "
-                                                           "rotate with overlap_seconds 0",
-                                                           KEY_SECRETS_MAX);
-                                        /* An imported key has no digits of ours: its next secret
-                                         * gets new ones. */
-                                        id_make_token(KEY_PREFIX,
-                                                      strlen(id10) == ID_TOKEN_ID ? id10 : NULL,
-                                                      job->secret);
-                                        TRY(store_secret(job, db, id, err));
-                                        return run_with_id(db, sql_touch, id, &none, err);
-                                    }
-
-                                    static enum tg_status change(struct key_job *job, struct db *db,
-                                                                 struct err *err)
-                                    {
-                                        const bool is_revoked = job->before.revoked_at_ms != 0;
-
-                                        if (job->action == KEY_REVOKE)
-                                            return is_revoked ? TG_OK
-                                                              : run_with_time(db, sql_revoke,
-                                                                              job->before.id,
-                                                                              clock_wall_ms(), err);
-                                        if (is_revoked)
-                                            return err_set(err, TG_CONFLICT,
-                                                           "the key is revoked; make another");
-                                        return job->action == KEY_ROTATE ? rotate(job, db, err)
-                                                                         : update(job, db, err);
-                                    }
-
-                                    static enum tg_status apply(struct account_job *account,
-                                                                struct db *db, struct err *err)
-                                    {
-                                        struct key_job *job = job_of(account);
-
-                                        key_job_fini(job); /* of a run that was rolled back */
-                                        if (job->action == KEY_CREATE)
-                                            return create(job, db, err);
-                                        TRY(key_get(db, job->scope, job->public_id, &job->before,
-                                                    err));
-                                        TRY(account_check_revision(job->before.revision,
-                                                                   job->if_revision, err));
-                                        TRY(change(job, db, err));
-                                        return key_get(db, ACCOUNT_ALL, job->public_id, &job->after,
-                                                       err);
-                                    }
-
-                                    static enum tg_status publish(struct account_job *account,
-                                                                  struct db *db, struct err *err)
-                                    {
-                                        struct key_job *job = job_of(account);
-
-                                        if (job->keyring == NULL)
-                                            return TG_OK;
-                                        return keyring_refresh_key(job->keyring, db, job->after.id,
-                                                                   err);
-                                    }
-
-                                    /* A secret that is not in force is not handed out. */
-                                    static void finish(struct account_job *account,
-                                                       enum tg_status status)
-                                    {
-                                        struct key_job *job = job_of(account);
-
-                                        if (status != TG_OK && job->secret != NULL)
-                                            explicit_bzero(job->secret, ID_TOKEN_SIZE);
-                                    }
-
-                                    void key_job_init(struct key_job *job, enum key_action action,
-                                                      const struct secret_ring *ring,
-                                                      struct keyring *keyring)
-                                    {
-                                        *job = (struct key_job){ .action = action,
-                                                                 .ring = ring,
-                                                                 .keyring = keyring };
-                                        account_job_init(&job->account);
-                                        job->account.check = check;
-                                        job->account.apply = apply;
-                                        job->account.publish = publish;
-                                        job->account.finish = finish;
-                                    }
-
-                                    void key_job_fini(struct key_job *job)
-                                    {
-                                        key_fini(&job->before);
-                                        key_fini(&job->after);
-                                    }
+void key_job_fini(struct key_job *job)
+{
+    key_fini(&job->before);
+    key_fini(&job->after);
+}

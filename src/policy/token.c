@@ -458,7 +458,7 @@ static enum tg_status update(struct token_job *job, struct db *db, struct err *e
     return run_named(job, stmt, err);
 }
 
-static enum tg_status revoke(struct token_job *job, struct db *db, struct err *err)
+static enum tg_status revoke_row(struct token_job *job, struct db *db, struct err *err)
 {
     struct stmt *stmt;
 
@@ -485,7 +485,7 @@ static enum tg_status apply(struct account_job *account, struct db *db, struct e
     if (job->action == TOKEN_UPDATE)
         TRY(update(job, db, err));
     else
-        TRY(revoke(job, db, err));
+        TRY(revoke_row(job, db, err));
     return token_get(db, job->public_id, &job->after, err);
 }
 
