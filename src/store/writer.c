@@ -21,6 +21,13 @@
 #define NS_PER_US     1000
 #define DISK_CHECK_US US_PER_S
 
+/* While calls come thick, a batch waits this long for more of them: a commit costs much the same for one
+ * row as for a hundred. Where they come one by one nothing waits. */
+#define GATHER_US       600
+#define GATHER_FROM     4    /* jobs in the last batch */
+#define GATHER_ENOUGH   192  /* jobs that wait: no more gain */
+#define GATHER_RECENT_US 5000 /* since the last batch */
+
 struct writer {
     struct db *db;
     char *path;
@@ -44,6 +51,8 @@ struct writer {
     int64_t retry_at_us;
     int64_t disk_checked_us;
     int checkpoint_at; /* pages in the log that call for one */
+    int last_size;     /* jobs in the last batch */
+    int64_t last_end_us;
 
     /* for other threads */
     atomic_bool is_writable;
@@ -174,7 +183,35 @@ static void take_batch(struct writer *writer, int64_t now_us)
     if (!writer->is_failing || now_us >= writer->retry_at_us)
         room -= take(writer, WRITER_SETTLE, room);
     room -= take(writer, WRITER_HOLD, room);
-    (void)take(writer, WRITER_ADMIN, room + WRITER_BATCH_ADMIN);
+    room -= take(writer, WRITER_ADMIN, room + WRITER_BATCH_ADMIN);
+    writer->last_size = WRITER_BATCH_MAX - WRITER_BATCH_ADMIN - room;
+}
+
+static int waiting(const struct writer *writer)
+{
+    int count = 0;
+
+    for (int class = 0; class < WRITER_CLASS_COUNT; class++) {
+        const struct list *head = &writer->queue[class];
+
+        for (const struct list *node = head->next; node != head && count < GATHER_ENOUGH;
+             node = node->next)
+            count++;
+    }
+    return count;
+}
+
+/* Give more jobs the time to come. Under the lock, which is let go meanwhile. */
+static void gather(struct writer *writer, int64_t now_us)
+{
+    const struct timespec pause = { .tv_nsec = (long)GATHER_US * NS_PER_US };
+
+    if (writer->last_size < GATHER_FROM || now_us - writer->last_end_us > GATHER_RECENT_US ||
+        writer->is_stopping || waiting(writer) >= GATHER_ENOUGH)
+        return;
+    (void)pthread_mutex_unlock(&writer->lock);
+    (void)nanosleep(&pause, NULL);
+    (void)pthread_mutex_lock(&writer->lock);
 }
 
 /* Wait for jobs and move the next batch out of the queue.
@@ -195,6 +232,7 @@ static bool next_batch(struct writer *writer)
             break;
         }
         if (has_work(writer, now_us)) {
+            gather(writer, now_us);
             take_batch(writer, now_us);
             break;
         }
@@ -432,7 +470,8 @@ static void serve_batch(struct writer *writer)
         on_failed(writer, status);
         return;
     }
-    atomic_store_explicit(&writer->last_commit_us, clock_monotonic_us() - began_us,
+    writer->last_end_us = clock_monotonic_us();
+    atomic_store_explicit(&writer->last_commit_us, writer->last_end_us - began_us,
                           memory_order_relaxed);
     on_committed(writer);
     checkpoint_if_due(writer);
