@@ -21,6 +21,8 @@
 #define NS_PER_US     1000
 #define DISK_CHECK_US US_PER_S
 
+#define COMPLAIN_EVERY_US (60 * US_PER_S)
+
 struct writer {
     struct db *db;
     char *path;
@@ -43,6 +45,7 @@ struct writer {
     bool is_disk_low;
     int64_t retry_at_us;
     int64_t disk_checked_us;
+    int64_t complained_at_us; /* of a failed commit; 0: the last one did not fail */
     int checkpoint_at; /* pages in the log that call for one */
 
     /* for other threads */
@@ -73,6 +76,15 @@ static struct writer_job *pop(struct list *list)
 static void answer(struct writer_job *job, enum tg_status status)
 {
     job->done(job, status);
+}
+
+/* Answer all of a class in the batch that nothing was committed. */
+static void refuse(struct writer *writer, enum writer_class class)
+{
+    struct writer_job *job;
+
+    while ((job = pop(&writer->batch[class])) != NULL)
+        answer(job, TG_LEDGER_UNAVAILABLE);
 }
 
 /* --- what may be taken --------------------------------------------------------------------------- */
@@ -326,42 +338,30 @@ static void answer_batch(struct writer *writer)
 
 static void on_committed(struct writer *writer)
 {
-    const bool was_failing = writer->is_failing;
+    const bool had_complained = writer->complained_at_us != 0;
 
     writer->is_failing = false;
+    writer->complained_at_us = 0;
     publish_writable(writer);
     count_up(&writer->batches, 1);
     atomic_store_explicit(&writer->wal_pages, writer->db->wal_pages, memory_order_relaxed);
     tell_hooks(writer, /* is_committed= */ true);
     answer_batch(writer);
-    if (was_failing)
+    if (had_complained)
         log_event(LOG_INFO, "ledger_available");
 }
 
-/* Settlements go back to the head of the queue, in their order; all others are told. */
-static void on_failed(struct writer *writer, enum tg_status status)
+/* Settlements go back to the head of the queue, in their order. */
+static void defer_settlements(struct writer *writer)
 {
-    struct writer_job *job;
+    struct list *head = &writer->batch[WRITER_SETTLE];
 
-    count_up(&writer->failed_batches, 1);
-    tell_hooks(writer, /* is_committed= */ false);
-    for (int class = WRITER_HOLD; class < WRITER_CLASS_COUNT; class++) {
-        while ((job = pop(&writer->batch[class])) != NULL) {
-            job->status = TG_LEDGER_UNAVAILABLE;
-            answer(job, job->status);
-        }
-    }
-    if (!writer->is_failing)
-        log_event(LOG_ERROR, "ledger_unavailable", LOG_FS("status", tg_status_info(status)->name),
-                  LOG_FS("error", writer->err.text));
-    if (list_is_empty(&writer->batch[WRITER_SETTLE]))
-        return;
     writer->is_failing = true;
     writer->retry_at_us = clock_monotonic_us() + WRITER_RETRY_MS * US_PER_MS;
     publish_writable(writer);
-    for (struct list *node = writer->batch[WRITER_SETTLE].next;
-         node != &writer->batch[WRITER_SETTLE]; node = node->next) {
-        job = LIST_ENTRY(node, struct writer_job, node);
+    for (struct list *node = head->next; node != head; node = node->next) {
+        struct writer_job *job = LIST_ENTRY(node, struct writer_job, node);
+
         if (job->is_deferred)
             continue;
         job->is_deferred = true;
@@ -370,9 +370,32 @@ static void on_failed(struct writer *writer, enum tg_status status)
             job->deferred(job);
     }
     (void)pthread_mutex_lock(&writer->lock);
-    list_move_all(&writer->batch[WRITER_SETTLE], &writer->queue[WRITER_SETTLE]);
-    list_move_all(&writer->queue[WRITER_SETTLE], &writer->batch[WRITER_SETTLE]);
+    list_move_all(head, &writer->queue[WRITER_SETTLE]);
+    list_move_all(&writer->queue[WRITER_SETTLE], head);
     (void)pthread_mutex_unlock(&writer->lock);
+}
+
+/* Once when it begins and once a minute while it lasts. */
+static void complain(struct writer *writer, enum tg_status status)
+{
+    const int64_t now_us = clock_monotonic_us();
+
+    if (writer->complained_at_us != 0 && now_us - writer->complained_at_us < COMPLAIN_EVERY_US)
+        return;
+    writer->complained_at_us = now_us;
+    log_event(LOG_ERROR, "ledger_unavailable", LOG_FS("status", tg_status_info(status)->name),
+              LOG_FS("error", writer->err.text));
+}
+
+static void on_failed(struct writer *writer, enum tg_status status)
+{
+    count_up(&writer->failed_batches, 1);
+    tell_hooks(writer, /* is_committed= */ false);
+    complain(writer, status);
+    if (!list_is_empty(&writer->batch[WRITER_SETTLE]))
+        defer_settlements(writer);
+    refuse(writer, WRITER_HOLD);
+    refuse(writer, WRITER_ADMIN);
 }
 
 /* The log starts again by itself at the first commit that finds all of it copied and unread; until
@@ -394,14 +417,6 @@ static void checkpoint_if_due(struct writer *writer)
     }
     exit_if_sync_failed(writer);
     log_event(LOG_ERROR, "checkpoint_failed", LOG_FS("error", writer->err.text));
-}
-
-static void refuse(struct writer *writer, enum writer_class class)
-{
-    struct writer_job *job;
-
-    while ((job = pop(&writer->batch[class])) != NULL)
-        answer(job, TG_LEDGER_UNAVAILABLE);
 }
 
 static bool has_batch(const struct writer *writer)
