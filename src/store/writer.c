@@ -149,16 +149,20 @@ static bool is_idle(const struct writer *writer)
     return true;
 }
 
-/* Under the lock. */
-static void sleep_until(struct writer *writer, int64_t until_us)
+/* Wait to be woken, at most until `until_us` of base/clock. Under the lock. */
+static void sleep_until(struct writer *writer, int64_t now_us, int64_t until_us)
 {
+    struct timespec until;
+    int64_t real_us;
+
     writer->is_asleep = true;
     if (until_us == INT64_MAX) {
         (void)pthread_cond_wait(&writer->wake, &writer->lock);
     } else {
-        const struct timespec until = { .tv_sec = until_us / US_PER_S,
-                                        .tv_nsec = until_us % US_PER_S * NS_PER_US };
-
+        (void)clock_gettime(CLOCK_MONOTONIC, &until); /* base/clock may be another one, in tests */
+        real_us = until.tv_sec * US_PER_S + until.tv_nsec / NS_PER_US + (until_us - now_us);
+        until.tv_sec = real_us / US_PER_S;
+        until.tv_nsec = real_us % US_PER_S * NS_PER_US;
         (void)pthread_cond_timedwait(&writer->wake, &writer->lock, &until);
     }
     writer->is_asleep = false;
@@ -216,7 +220,7 @@ static bool next_batch(struct writer *writer)
             until_us = writer->stop_by_us;
         if (writer->is_disk_low && now_us + DISK_CHECK_US < until_us)
             until_us = now_us + DISK_CHECK_US;
-        sleep_until(writer, until_us);
+        sleep_until(writer, now_us, until_us);
         check_disk(writer);
     }
     (void)pthread_mutex_unlock(&writer->lock);
