@@ -183,7 +183,7 @@ static void provider_start(void)
     list_init(&provider.conns);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-    ck_assert_int_eq(listen(fd, 128), 0);
+    ck_assert_int_eq(listen(fd, 1024), 0);
     ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
     provider.port = ntohs(address.sin_port);
     ck_assert_int_eq(loop_watch_add(loop, &provider.listener, EPOLLIN), TG_OK);
