@@ -209,7 +209,7 @@ static struct shard *new_shard(size_t entries)
 
     while (slot_count < entries * 2)
         slot_count *= 2;
-    shard = calloc(1, sizeof(*shard) + slot_count * sizeof(shard->slots[0]));
+    shard = calloc(1, sizeof(struct shard) + slot_count * sizeof(void *));
     if (shard != NULL)
         shard->slot_count = slot_count;
     return shard;
