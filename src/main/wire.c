@@ -5,6 +5,7 @@
 #include "base/try.h"
 #include "main/listen.h"
 #include "main/settings.h"
+#include "pricing/book.h"
 #include "providers/catalogue.h"
 #include "proxy/worker.h"
 #include "routing/provider.h"
