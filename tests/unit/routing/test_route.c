@@ -19,7 +19,9 @@ static const struct tg_kind kind_beta = { .name = "beta",
                                           .prefixes = { "be-", "al-x" } };
 static const struct tg_kind kind_mute = { .name = "mute", .prefixes = { "mu-" } };
 
-static char *own_models[] = { "special", "fourth/auto", NULL };
+static char own_special[] = "special";
+static char own_auto[] = "fourth/auto";
+static char *own_models[] = { own_special, own_auto, NULL };
 
 static struct target first = { .name = "first", .kind = &kind_mute };
 static struct target second = { .name = "second", .kind = &kind_alpha };
