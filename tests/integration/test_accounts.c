@@ -836,14 +836,23 @@ START_TEST(a_team_token_ends_with_its_team)
 }
 END_TEST
 
-static enum tg_status trade(const char *setup, char secret[ID_TOKEN_SIZE])
+/* name: NULL for the one that it is given */
+static enum tg_status trade_for(const char *setup, const char *name, char secret[ID_TOKEN_SIZE])
 {
     struct token_job job;
 
     token_job_init(&job, TOKEN_SETUP, gate);
     job.secret = secret;
     job.input.setup = span_from(setup);
+    job.input.has_name = name != NULL;
+    if (name != NULL)
+        job.input.name = span_from(name);
     return account_call(writer, &job.account, &err);
+}
+
+static enum tg_status trade(const char *setup, char secret[ID_TOKEN_SIZE])
+{
+    return trade_for(setup, NULL, secret);
 }
 
 START_TEST(the_setup_token_is_traded_once_and_within_an_hour)
@@ -851,6 +860,7 @@ START_TEST(the_setup_token_is_traded_once_and_within_an_hour)
     char setup[ID_TOKEN_SIZE];
     char secret[ID_TOKEN_SIZE];
     char again[ID_TOKEN_SIZE];
+    struct token row;
     struct token_identity who;
 
     ck_assert_int_eq(trade("", secret), TG_UNAUTHENTICATED);
@@ -866,8 +876,11 @@ START_TEST(the_setup_token_is_traded_once_and_within_an_hour)
     ck_assert_int_eq(trade(setup, again), TG_UNAUTHENTICATED);
 
     token_gate_open_setup(gate, START_MS, setup);
-    ck_assert_int_eq(trade(setup, again), TG_CONFLICT); /* the name is taken: not used up */
-    ck_assert_int_eq(trade(setup, again), TG_CONFLICT);
+    must(make_token("viewer", "", "taken", &row, again));
+    ck_assert_int_eq(trade_for(setup, "taken", again), TG_CONFLICT);
+    ck_assert_int_eq(trade_for(setup, "", again), TG_INVALID);
+    must(trade_for(setup, "free", again)); /* what failed has not used it up */
+    ck_assert_int_eq(trade_for(setup, "next", again), TG_UNAUTHENTICATED);
 }
 END_TEST
 
@@ -966,7 +979,7 @@ START_TEST(no_secret_reaches_the_disk)
     buf_init(&bytes, 64u << 20);
     make_team("one", team);
     for (int i = 0; i < SECRETS / 3; i++) {
-        char name[8];
+        char name[16];
 
         (void)snprintf(name, sizeof(name), "n%d", i);
         make_key(team, name, key, secret[i * 3]);
