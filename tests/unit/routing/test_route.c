@@ -2,6 +2,7 @@
  * the dialect. Method: a list of made-up targets of made-up kinds, and a table of queries. The rule
  * of the price book is tested with a real book in integration. */
 
+#include "pricing/price.h"
 #include "routing/route.h"
 #include "support/suites.h"
 
@@ -83,6 +84,58 @@ START_TEST(the_first_rule_that_holds_picks)
 }
 END_TEST
 
+/* A book in which the makers of two kinds have the model "shared". */
+static struct book *shared_book(void)
+{
+    AUTO(price_list) list;
+    struct price price = { .model = SPAN("shared"),
+                           .class = TG_INPUT,
+                           .unit = PRICE_TOKEN,
+                           .tier = PRICE_STANDARD,
+                           .valid_from_ms = PRICE_ALWAYS,
+                           .valid_until_ms = PRICE_FOREVER };
+    struct book *book = NULL;
+
+    price_list_init(&list);
+    price.id = 1;
+    price.provider = SPAN("younger");
+    ck_assert_int_eq(price_list_add(&list, &price), TG_OK);
+    price.id = 2;
+    price.provider = SPAN("older");
+    ck_assert_int_eq(price_list_add(&list, &price), TG_OK);
+    ck_assert_int_eq(book_build(&list, &book, NULL), TG_OK);
+    return book;
+}
+
+START_TEST(the_book_comes_before_the_names_prefix_and_the_oldest_first)
+{
+    static const struct tg_kind owner = { .name = "owner",
+                                          .dialects = { "chat" },
+                                          .prefixes = { "sha" } };
+    static const struct tg_kind older = { .name = "older",
+                                          .dialects = { "chat" },
+                                          .book = "older" };
+    static const struct tg_kind younger = { .name = "younger",
+                                            .dialects = { "chat" },
+                                            .book = "younger" };
+    struct target target[] = { { .name = "a", .kind = &owner },
+                               { .name = "b", .kind = &older },
+                               { .name = "c", .kind = &younger } };
+    const struct targets list = { .count = 3, .target = { &target[0], &target[1], &target[2] } };
+    AUTO_PTR(book) book = shared_book();
+    struct route_query query = { .dialect = &chat, .model = SPAN("shared"), .book = book };
+    struct route route;
+
+    ck_assert_int_eq(route_find(&list, &query, &route, NULL), TG_OK);
+    ck_assert_int_eq(route.rule, 3);
+    ck_assert_ptr_eq(route.target, &target[1]);
+    query.book = NULL;
+    ck_assert_int_eq(route_find(&list, &query, &route, NULL), TG_OK);
+    ck_assert_int_eq(route.rule, 4);
+    ck_assert_ptr_eq(route.target, &target[0]);
+}
+END_TEST
+
 START_TEST(a_refusal_names_the_providers_there_are)
 {
     struct target plain = fourth;
@@ -105,6 +158,7 @@ Suite *suite(void)
     TCase *tcase = tcase_create("rules");
 
     tcase_add_loop_test(tcase, the_first_rule_that_holds_picks, 0, COUNT(cases));
+    tcase_add_test(tcase, the_book_comes_before_the_names_prefix_and_the_oldest_first);
     tcase_add_test(tcase, a_refusal_names_the_providers_there_are);
     suite_add_tcase(route, tcase);
     return route;
