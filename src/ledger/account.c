@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/try.h"
+#include "store/stmt.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -298,10 +299,31 @@ enum tg_status account_check_expiry(struct account_job *job, int64_t expires_at_
     return TG_OK;
 }
 
-enum tg_status account_check_page(const struct account_page *page, struct err *err)
+/* --- what reads and changes of all resources share --- */
+
+enum tg_status account_find_cursor(struct db *db, const char *sql, const struct account_page *page,
+                                   int64_t *ret_after, struct err *err)
 {
+    struct stmt *stmt;
+    int64_t after = 0;
+
     if (page->limit < 1 || page->limit > ACCOUNT_PAGE_MAX)
         return err_set(err, TG_INVALID, "limit must be 1 to %d", ACCOUNT_PAGE_MAX);
+    if (page->after != NULL) {
+        TRY(stmt_use(db, sql, &stmt, err));
+        stmt_bind_text(stmt, 1, span_from(page->after));
+        TRY(stmt_run_int(stmt, &after, err));
+        if (after == 0)
+            return err_set(err, TG_INVALID, "after must be the id of a row of this list");
+    }
+    *ret_after = after;
+    return TG_OK;
+}
+
+enum tg_status account_check_revision(int64_t revision, int64_t wanted, struct err *err)
+{
+    if (wanted != 0 && wanted != revision)
+        return err_set(err, TG_STALE, "%s", tg_status_info(TG_STALE)->sentence);
     return TG_OK;
 }
 

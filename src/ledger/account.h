@@ -108,8 +108,21 @@ TG_MUST_CHECK enum tg_status account_check_models(struct account_job *job, struc
 /* 0 (never) or later than now. */
 TG_MUST_CHECK enum tg_status account_check_expiry(struct account_job *job, int64_t expires_at_ms,
                                                   struct err *err);
-/* Whether the limit is 1..ACCOUNT_PAGE_MAX. Errors  TG_INVALID */
-TG_MUST_CHECK enum tg_status account_check_page(const struct account_page *page, struct err *err);
+
+/* --- what reads and changes of all resources share --- */
+
+/* Check a page's limit and find the row that it starts behind.
+ *
+ * sql        gives the row id of a public id
+ * ret_after  row id; 0 for the start
+ * Errors     TG_INVALID: limit, or `after` is unknown; TG_IO, TG_NO_MEMORY */
+TG_MUST_CHECK enum tg_status account_find_cursor(struct db *db, const char *sql,
+                                                 const struct account_page *page,
+                                                 int64_t *ret_after, struct err *err);
+
+/* Errors  TG_STALE: `wanted` is not 0 and not the row's */
+TG_MUST_CHECK enum tg_status account_check_revision(int64_t revision, int64_t wanted,
+                                                    struct err *err);
 
 /* A JSON array of strings, as stored, into one block that `free` releases; NULL-ended.
  *

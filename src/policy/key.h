@@ -26,7 +26,6 @@ struct key_entry {
 
 struct keyring;
 struct db;
-struct writer;
 
 /* Read all secrets. domain: of the worker loops; borrowed. Errors  TG_IO, TG_NO_MEMORY, TG_CORRUPT
  */
@@ -53,16 +52,20 @@ const struct key_entry *keyring_find(const struct keyring *keyring,
 /* Note that the key is used now: one relaxed store. Thread: any, inside its turn. */
 void keyring_touch(const struct key_entry *key, int64_t now_ms);
 
-/* When a key was last used as far as memory knows, ms since 1970; 0: not since the start. Any
- * thread. */
-int64_t keyring_last_used_ms(const struct keyring *keyring, int32_t key_id);
+/* When a key was last used as far as memory knows, ms since 1970; 0: never. Thread: any but a
+ * worker loop; takes a lock. */
+int64_t keyring_last_used_ms(struct keyring *keyring, int32_t key_id);
 
-/* Writes what keyring_touch has noted since the last flush into `key`; main submits it every hour
- * and calls it once before the writer stops. The job is reused after its `answered`. */
+#define KEYRING_FLUSH_MAX 1000 /* rows that one flush writes */
+
+/* Writes what keyring_touch has noted since the last flush into `key`. Main submits it every hour,
+ * again while it says has_more, and once before the writer stops. May be used again once it is
+ * answered. */
 struct keyring_flush_job {
     struct account_job account; /* first */
     struct keyring *keyring;
-    int64_t written; /* told: rows changed */
+    int64_t written; /* told: rows */
+    bool has_more;   /* told: rows are left for another run */
 };
 void keyring_flush_job_init(struct keyring_flush_job *job, struct keyring *keyring);
 

@@ -16,6 +16,7 @@ struct keyring;
 #define KEY_PREFIX              "tgk_"
 #define KEY_PREFIX_SIZE         16 /* "tgk_" and the 10 digits of id */
 #define KEY_OVERLAP_SECONDS_MAX 604800
+#define KEY_SECRETS_MAX         8 /* of one key that overlap */
 
 struct key {
     int32_t id; /* row */
@@ -25,7 +26,7 @@ struct key {
     char name[ACCOUNT_NAME_SIZE]; /* unique among the team's keys that are not revoked */
     char prefix[KEY_PREFIX_SIZE];
     char last4[5]; /* of the newest secret */
-    int64_t version;
+    int64_t revision;
     int64_t created_at_ms;
     int64_t expires_at_ms;   /* 0: never */
     int64_t revoked_at_ms;   /* 0: not revoked */

@@ -43,7 +43,7 @@ struct token {
     enum token_role role;
     char prefix[TOKEN_PREFIX_SIZE];
     char last4[5];
-    int64_t version;
+    int64_t revision;
     int64_t created_at_ms;
     int64_t expires_at_ms;
     int64_t revoked_at_ms;

@@ -228,10 +228,12 @@ enum tg_status stmt_run_script(struct db *db, const char *sql, struct err *err)
 {
     while (*sql != '\0') {
         AUTO(stmt) stmt = { .db = db };
-        const int code = sqlite3_prepare_v2(db->raw, sql, -1, &stmt.raw, &sql);
+        const char *rest = sql;
+        const int code = sqlite3_prepare_v2(db->raw, sql, -1, &stmt.raw, &rest);
 
         if (code != SQLITE_OK)
-            return db_fail(db, code, sql, err);
+            return db_fail(db, code, sql + strspn(sql, " \n"), err);
+        sql = rest;
         if (stmt.raw != NULL) /* NULL: a comment or blanks at the end */
             TRY(stmt_run(&stmt, err));
     }
