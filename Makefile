@@ -140,10 +140,10 @@ $(eval $(call runner,integration,$(INTEG),$(INTEG_OBJ)))
 .PHONY: unit integration
 ## make unit           unit tests; RUN=suite_unit_base_test_span runs one suite
 unit: $(OUT)/unit_tests
-	CK_RUN_SUITE=$(RUN) $<
+	$(if $(RUN),CK_RUN_SUITE=$(RUN)) $<
 ## make integration    integration tests
 integration: $(OUT)/integration_tests $(BIN) $(OUT)/sim
-	OUT=$(OUT) CK_RUN_SUITE=$(RUN) $<
+	OUT=$(OUT) $(if $(RUN),CK_RUN_SUITE=$(RUN)) $<
 
 $(OUT)/sim: $(SIM_SRC) $(wildcard tests/support/sim*.h)
 	@mkdir -p $(@D)
