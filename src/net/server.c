@@ -779,6 +779,11 @@ bool server_is_http10(const struct server_conn *conn)
     return conn->is_http10;
 }
 
+void server_close_after(struct server_conn *conn)
+{
+    conn->keeps_alive = false;
+}
+
 bool server_wants_head_only(const struct server_conn *conn)
 {
     return conn->wants_head_only;
