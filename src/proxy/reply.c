@@ -46,12 +46,11 @@ void reply_json(struct server_conn *conn, int http_status, struct span body, str
     server_finish(conn, server_keeps_alive(conn));
 }
 
-void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enum tg_status status,
-                 struct span message, struct span request_id)
+void reply_error_unlogged(struct server_conn *conn, const struct tg_dialect *dialect,
+                          enum tg_status status, struct span message, struct span request_id)
 {
     const struct tg_status_info *info = tg_status_info(status);
     char body[ERROR_BODY_MAX];
-    char peer[64];
     AUTO(buf) out = { 0 };
     size_t len;
 
@@ -62,10 +61,6 @@ void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enu
     len = dialect->write_error(status, (struct tg_span){ message.ptr, message.len },
                                (struct tg_span){ request_id.ptr, request_id.len }, body,
                                sizeof(body));
-    server_peer(conn, peer, sizeof(peer));
-    log_event(info->http >= 500 ? LOG_WARN : LOG_INFO, "refused", LOG_F("request_id", request_id),
-              LOG_FI("status", info->http), LOG_FS("code", info->code), LOG_F("why", message),
-              LOG_FS("peer", peer));
     buf_init(&out, 1024 + len);
     put_head(&out, conn, info->http, request_id);
     buf_put_text(&out, info->may_retry ? "x-should-retry: true\r\n" : "x-should-retry: false\r\n");
@@ -80,4 +75,18 @@ void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enu
     }
     server_write(conn, buf_span(&out));
     server_finish(conn, server_keeps_alive(conn));
+}
+
+void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enum tg_status status,
+                 struct span message, struct span request_id)
+{
+    const struct tg_status_info *info = tg_status_info(status);
+    char peer[64];
+
+    server_peer(conn, peer, sizeof(peer));
+    log_event(info->http >= 500 ? LOG_WARN : LOG_INFO, "refused", LOG_F("request_id", request_id),
+              LOG_FI("status", info->http), LOG_FS("code", info->code),
+              LOG_F("why", message.len > 0 ? message : span_from(info->sentence)),
+              LOG_FS("peer", peer));
+    reply_error_unlogged(conn, dialect, status, message, request_id);
 }
