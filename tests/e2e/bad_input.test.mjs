@@ -268,7 +268,7 @@ describe('a disk that fails', () => {
         const id = answer.headers['x-request-id'];
         const row = await until('the charge', () => small.receipt(id).then((one) => one.outcome && one, () => false));
         assert.equal(row.total_tokens, line.usage.total_tokens);
-        assert.equal(nano(row.cost), costs([line])[0]);
+        assert.equal(nano(row.cost), (await costs([line]))[0]);
         await small.quiet();
         await until('calls to be served again', async () => (await small.chat()).status === 200);
     });

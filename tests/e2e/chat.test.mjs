@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { Canned } from './support/canned.mjs';
 import { sseData } from './support/http.mjs';
 import { APIError, drink, openai } from './support/openai.mjs';
@@ -100,13 +101,13 @@ async function streamed(model, script, more = {}) {
     const { chunks, error } = await drink(data);
 
     assert.equal(error, null);
-    return { answer: chunks[0].id, call: response.headers.get('x-request-id'), chunks };
+    return { answer: chunks.at(-1).id, call: response.headers.get('x-request-id'), chunks };
 }
 
 async function assertAllCharged(done) {
     const bill = new Map(sim.bill().map((line) => [line.id, line]));
     const lines = done.map(({ answer }) => bill.get(answer));
-    const expected = costs(lines);
+    const expected = await costs(lines);
     const rows = new Map((await gate.calls()).map((row) => [row.id, row]));
 
     assert.equal(new Set(done.map(({ call }) => call)).size, done.length, 'each call has an id of its own');
@@ -179,6 +180,8 @@ describe('chat', () => {
     });
 
     test('a usage chunk that was not asked for is kept from the client, one that was is not', async () => {
+        const done = [];
+
         for (const script of ['', 'usage=extra', 'crlf=1', 'split=3', 'n', 'azure=1', 'coalesce=1']) {
             const more = script === 'n' ? { n: 2 } : {};
             const sent = script === 'n' ? '' : script;
@@ -192,8 +195,9 @@ describe('chat', () => {
             assert.deepEqual(last.choices, [], script);
             assert.deepEqual(last.usage, sim.line(asked.answer).usage, script);
             assert.equal(asked.chunks.length, without.chunks.length + 1, script);
-            await assertAllCharged([without, asked, refused]);
+            done.push(without, asked, refused);
         }
+        await assertAllCharged(done);
     });
 });
 
@@ -201,6 +205,10 @@ describe('chat', () => {
 function normal(body) {
     return body.toString('latin1')
         .replace(/"id":"chatcmpl-sim-\d+"/g, '"id":"X"').replace(/"created":[1-9]\d*/g, '"created":1');
+}
+
+function unpacked({ headers, body }) {
+    return headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
 }
 
 function withoutUsageChunk(body) {
@@ -248,7 +256,7 @@ describe('bytes', () => {
             const here = await gate.chat({ body, sim: counts });
 
             assert.equal(here.status, 200, script);
-            assert.equal(normal(here.body), normal(there.body), script);
+            assert.equal(normal(unpacked(here)), normal(unpacked(there)), script);
             assert.equal(here.headers['content-type'], there.headers['content-type'], script);
             assert.equal(here.headers['content-encoding'], there.headers['content-encoding'], script);
         }
@@ -494,15 +502,16 @@ describe('ways in', () => {
             const { data, response } = await openai(gate.url + path, gate.key).chat.completions
                 .create({ model, messages: MESSAGES }).withResponse();
             const row = await gate.receipt(response.headers.get('x-request-id'));
+            const { prompt_tokens: prompt, completion_tokens: completion } = data.usage;
 
             assert.equal(row.provider, 'openai');
-            assert.equal(nano(row.cost), costs([{ ...sim.line(data.id), served_model: 'gpt-4o' }])[0], `${path} ${model}`);
+            assert.equal(nano(row.cost), BigInt(prompt) * 2500n + BigInt(completion) * 10000n, `${path} ${model}`);
         }
     });
 
     test('GET and HEAD of / answer without a key', async () => {
         for (const method of ['GET', 'HEAD']) {
-            const answer = await gate.chat({ method, path: '/', rawBody: null, headers: {} });
+            const answer = await gate.chat({ method, path: '/', rawBody: null, headers: { authorization: '' } });
             assert.equal(answer.status, 200);
         }
     });

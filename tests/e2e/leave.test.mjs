@@ -114,7 +114,7 @@ describe('leave', () => {
         const calls = await gate.calls();
         const ids = await keyIds();
 
-        cases.forEach((at, i) => {
+        for (const [i, at] of cases.entries()) {
             const rows = calls.filter((row) => row.key_id === ids.get(keys[i].slice(0, 14)));
             const { line } = ends[i];
             const where = `${at.tag}: ${JSON.stringify(rows)} ${JSON.stringify(line)}`;
@@ -128,13 +128,13 @@ describe('leave', () => {
                 assert.equal(line.state, 'complete', where);
                 assert.equal(rows[0].input_tokens, line.usage.prompt_tokens, where);
                 assert.equal(rows[0].output_tokens, line.usage.completion_tokens, where);
-                assert.equal(nano(rows[0].cost), costs([line], { provider: at.kind })[0], where);
+                assert.equal(nano(rows[0].cost), (await costs([line], { provider: at.kind }))[0], where);
                 assert.equal(rows[0].source, 'provider', where);
             } else if (at.moment !== 'before the last byte') {
                 assert.equal(rows[0].outcome, 'client_gone', where);
                 assert.ok(rows[0].flags.includes('estimated'), where);
             }
-        });
+        }
     });
 
     test('a client that leaves while its call waits for the provider is seen at once', async () => {

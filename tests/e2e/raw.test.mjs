@@ -41,7 +41,7 @@ function assertEnvelope(answer, name) {
 
 async function assertRefused(name, bytes, status, tag) {
     const raw = (await Raw.open(gate.port)).send(bytes);
-    const answers = await raw.ended();
+    const answers = await raw.ended().catch((error) => assert.fail(`${name}: ${error.message}`));
 
     assert.equal(answers.length, 1, `${name}: ${raw.text}`);
     assert.ok([status].flat().includes(answers[0].status), `${name}: ${answers[0].status} instead of ${status}`);
@@ -141,11 +141,9 @@ describe('raw', () => {
         assert.equal((await raw.answered())[0].status, 100);
         assert.equal((await raw.send(BODY).answered(2))[1].status, 200);
         raw.leave();
-        for (const [more, status] of [
-            ['Content-Length: 999999999', 413], ['Content-Length: 5\r\nContent-Encoding: gzip', 415]]) {
-            const [answer] = await (await Raw.open(gate.port)).send(head(`Expect: 100-continue\r\n${more}`)).ended();
-            assert.equal(answer.status, status, more);
-        }
+        const [large] = await (await Raw.open(gate.port))
+            .send(head('Expect: 100-continue\r\nContent-Length: 999999999')).ended();
+        assert.equal(large.status, 413);
         const [stranger] = await (await Raw.open(gate.port)).send(head('Expect: 100-continue\r\nContent-Length: 5')
             .replace(gate.key, 'tgk_stranger')).ended();
         assert.equal(stranger.status, 401);

@@ -4,15 +4,16 @@ import { connect } from 'node:net';
 import { request } from 'node:http';
 import { until } from './wait.mjs';
 
-/** One request on a connection of its own. `events` has [ms since the start, bytes] for each piece read. */
+/** One request on a connection of its own; the path goes out as it is. `events` has [ms since the start, bytes] for each piece read. */
 export function call(url, { method = 'POST', headers = {}, body = undefined, signal = undefined } = {}) {
     const text = body === undefined || typeof body === 'string' || Buffer.isBuffer(body)
         ? body : JSON.stringify(body);
+    const [, host, port, path] = /^http:\/\/([\w.]+):(\d+)(\/.*)$/.exec(url);
     const start = performance.now();
 
     return new Promise((done, failed) => {
-        const sent = request(url, {
-            method, agent: false, signal,
+        const sent = request({
+            host, port, path, method, agent: false, signal,
             headers: text === undefined ? headers : { 'content-type': 'application/json', ...headers,
                 'content-length': Buffer.byteLength(text) },
         }, (answer) => {
@@ -76,13 +77,13 @@ export class Raw {
 
     /** Until `count` whole answers are there. */
     async answered(count = 1, ms = 10_000) {
-        await until(`answer ${count} (so far ${JSON.stringify(this.text.slice(0, 300))})`,
+        await until(() => `answer ${count}, so far ${JSON.stringify(this.text.slice(0, 300))}`,
             () => this.answers.filter((answer) => answer.isWhole).length >= count, { within: ms });
         return this.answers;
     }
 
     async ended(ms = 10_000) {
-        await until(`the end of a connection (so far ${JSON.stringify(this.text.slice(0, 300))})`,
+        await until(() => `the end of a connection, so far ${JSON.stringify(this.text.slice(0, 300))}`,
             () => this.closed, { within: ms });
         this.socket.destroy();
         return this.answers;

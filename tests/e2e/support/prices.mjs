@@ -1,9 +1,11 @@
 // What a call must cost, by ref_cost.py, from the counts of the simulator's bill and the rows of
 // migrations/prices.csv. No code of the product takes part.
 
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROOT, run } from './process.mjs';
+import { createInterface } from 'node:readline';
+import { ROOT, cleanEnvironment } from './process.mjs';
 
 const PRICES = join(ROOT, 'migrations/prices.csv');
 
@@ -15,18 +17,53 @@ export function nanoOfPico(pico) {
     return rest > 500n || (rest === 500n && whole % 2n === 1n) ? whole + 1n : whole;
 }
 
+/** ref_cost.py, kept running: it reads the price book once. */
+class Oracle {
+    constructor() {
+        this.child = spawn('python3', ['-u', join(ROOT, 'tests/support/ref_cost.py'), PRICES, '--fill'],
+            { env: cleanEnvironment(), stdio: ['pipe', 'pipe', 'inherit'] });
+        this.answers = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+        this.last = Promise.resolve();
+        this.rest();
+    }
+
+    /** Let the test process end while nothing is asked. */
+    rest() {
+        this.child.unref();
+        this.child.stdin.unref();
+        this.child.stdout.unref();
+    }
+
+    ask(lines) {
+        this.last = this.last.then(async () => {
+            const found = [];
+
+            this.child.stdout.ref();
+            this.child.stdin.write(lines.map((line) => `${line}\n`).join(''));
+            while (found.length < lines.length) {
+                const { value, done } = await this.answers.next();
+                if (done)
+                    throw new Error('ref_cost.py has ended');
+                found.push(value);
+            }
+            this.rest();
+            return found;
+        });
+        return this.last;
+    }
+}
+
+let oracle;
+
 /** Costs in nano-USD of lines of the bill. at: RFC 3339, of the admission. */
-export function costs(lines, { provider = 'openai', at = new Date().toISOString() } = {}) {
-    const vectors = lines.map((line) => JSON.stringify({
+export async function costs(lines, { provider = 'openai', at = new Date().toISOString() } = {}) {
+    oracle ??= new Oracle();
+    const answers = await oracle.ask(lines.map((line) => JSON.stringify({
         id: line.id, dialect: 'openai-chat', provider, model: line.served_model, at,
         tier: line.tier === 'default' ? 'standard' : line.tier, usage: line.usage,
-    }));
-    const { status, stdout, stderr } = run('python3', [join(ROOT, 'tests/support/ref_cost.py'), PRICES, '--fill'],
-        { input: `${vectors.join('\n')}\n` });
+    })));
 
-    if (status !== 0)
-        throw new Error(`ref_cost.py: ${stderr}`);
-    return stdout.trimEnd().split('\n').map((line) => nanoOfPico(BigInt(/"pico_usd": (\d+)/.exec(line)[1])));
+    return answers.map((answer) => nanoOfPico(BigInt(/"pico_usd": (\d+)/.exec(answer)[1])));
 }
 
 /** Nano-USD of the API's decimal text. */

@@ -48,7 +48,7 @@ export class Tollgate {
         this.daemon = new Daemon(BINARY, ['serve', '--data-dir', this.dataDir, '--listen', `127.0.0.1:${this.port}`,
             '--admin-listen', `127.0.0.1:${this.adminPort}`, '--workers', '2', ...this.args],
         { env: { TOLLGATE_ADMIN_TOKEN_FILE: this.tokenFile, ...this.env }, log: join(this.folder, 'log') });
-        await until(`tollgate to serve\n${this.daemon.log}`, async () => {
+        await until(() => `tollgate to serve\n${this.daemon.log}`, async () => {
             if (!this.daemon.isAlive)
                 throw new Error(`tollgate ended: ${JSON.stringify(this.daemon.end)}\n${this.daemon.log}`);
             return this.isReady();

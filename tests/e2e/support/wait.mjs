@@ -3,7 +3,8 @@
 
 const STEP_MS = 5;
 
-/** Look at `condition` until it returns something true; resolves to that. */
+/** Look at `condition` until it returns something true; resolves to that. what: text, or a function that
+ * tells how things stand when time is up. */
 export async function until(what, condition, { within = 10_000 } = {}) {
     const deadline = performance.now() + within;
 
@@ -12,7 +13,7 @@ export async function until(what, condition, { within = 10_000 } = {}) {
         if (seen)
             return seen;
         if (performance.now() > deadline)
-            throw new Error(`waited ${within} ms in vain for ${what}`);
+            throw new Error(`waited ${within} ms in vain for ${typeof what === 'function' ? what() : what}`);
         await new Promise((resolve) => setTimeout(resolve, STEP_MS));
     }
 }
