@@ -186,6 +186,8 @@ enum tg_status worker_new(const struct proxy_services *services, int number, int
 void worker_run(struct worker *worker)
 {
     loop_run(worker->loop);
+    /* The loop ends within a turn: what it had loaded is let go here. */
+    snapshot_leave(worker->services->domain, worker->reader);
 }
 
 void worker_free(struct worker *worker)
