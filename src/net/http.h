@@ -11,7 +11,7 @@
  * that all spans point into the caller's bytes; a body is fed as it comes and handed out in place.
  */
 
-#define HTTP_HEAD_MAX   (32 * 1024) /* bytes of a head */
+#define HTTP_HEAD_MAX   32768 /* bytes of a head */
 #define HTTP_FIELDS_MAX 100
 
 enum http_method {

@@ -12,7 +12,8 @@
  *
  * Invariants
  *   A watch or timer that is removed gets no further event, also not one that is in hand already.
- *   There is one `now` a turn. Deferred tasks run after all events of the turn, posted ones before.
+ *   There is one `now` a turn. A turn runs posted tasks, events, due timers, deferred tasks, in
+ *   that order; what a deferred task defers and a posted one posts runs in the next turn.
  *   Level-triggered throughout.
  */
 
@@ -36,7 +37,8 @@ struct loop_task {
     void (*run)(struct loop_task *task);
 };
 
-/* Called on the loop's thread before it may block and after it wakes. */
+/* Called on the loop's thread in every turn, before it may block and after it wakes. on_wait may
+ * post and defer. */
 struct loop_hooks {
     void *context;
     void (*on_wait)(void *context);
@@ -57,8 +59,9 @@ TG_MUST_CHECK enum tg_status loop_watch_add(struct loop *loop, struct loop_watch
                                             uint32_t events);
 /* Change what is watched; no system call where nothing changes. */
 void loop_watch_set(struct loop *loop, struct loop_watch *watch, uint32_t events);
-/* Before the descriptor is closed. Harmless when not watched. */
+/* Before the descriptor is closed. Harmless when not watched (a zeroed watch is not). */
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
+bool loop_watch_is_set(const struct loop_watch *watch);
 
 void loop_timer_init(struct loop_timer *timer, void (*on_due)(struct loop_timer *timer));
 /* Fire once at `due_us` (monotonic), or move it. Moving it later is free. Asserts that memory for
@@ -68,16 +71,20 @@ void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
 
 /* Run `task` on the loop's thread. From any thread. */
 void loop_post(struct loop *loop, struct loop_task *task);
+/* Take a posted task back that has not run. Harmless when it has. From the loop's thread. */
+void loop_post_cancel(struct loop *loop, struct loop_task *task);
 /* Run `task` after the events of this turn. From the loop's thread; once a turn however often
  * asked. */
 void loop_defer(struct loop *loop, struct loop_task *task);
+/* Take a deferred task back. Harmless when it is not queued; not for posted ones. */
+void loop_defer_cancel(struct loop_task *task);
 void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task));
 
 /* The turn's time, monotonic us. */
 int64_t loop_now_us(const struct loop *loop);
 
 /* Memory for one recv, shared by all connections of the loop: valid within one callback. */
-#define LOOP_SCRATCH_BYTES (64 * 1024)
+#define LOOP_SCRATCH_BYTES 65536
 char *loop_scratch(struct loop *loop);
 
 #endif
