@@ -8,14 +8,6 @@
  * blank line ends an event, ':' begins a comment, a BOM may lead. An event is handed out as the
  * exact bytes it had on the wire, so that they can go on unchanged; comments and blank lines
  * between events belong to the event they stand before, and a run of comments alone ended by a
-<<<<<<< HEAD
- * blank line is an event without data. */
-
-struct sse {
-    size_t scanned;   /* bytes of the pending event that were looked at already */
-    bool has_started; /* the BOM, if any, is behind */
-    bool after_cr;    /* the last event ended in CR: an LF that follows belongs to it */
-=======
  * blank line is an event without data.
  *
  * An event that ends in CR is handed out at once; the LF of a CRLF that comes later stands at the
@@ -27,19 +19,12 @@ struct sse {
     bool has_line;     /* it has a line that is not blank */
     bool has_started;  /* the BOM, if any, is behind */
     bool after_cr;     /* the last byte looked at was a CR: an LF that follows belongs to it */
->>>>>>> w-providers
 };
 
 struct sse_event {
     struct span bytes; /* on the wire, its blank line included */
-<<<<<<< HEAD
-    struct span type;  /* value of `event:`, or empty */
-    struct span
-        data; /* value of the `data:` lines; joined by LF in `joined` where there are several */
-=======
     struct span type;  /* value of the last `event:`, or empty */
     struct span data; /* value of the first `data:` line; where there are more, see sse_join_data */
->>>>>>> w-providers
     bool has_data;
     int data_lines;
 };
