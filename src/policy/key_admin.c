@@ -187,8 +187,8 @@ static enum tg_status run_named(struct key_job *job, struct stmt *stmt, struct e
 }
 
 /* Store the hash of the secret in the caller's buffer. */
-*static enum tg_status store_secret(struct key_job *job, struct db *db, int32_t key_id,
-                                    struct err *err)
+static enum tg_status store_secret(struct key_job *job, struct db *db, int32_t key_id,
+                                   struct err *err)
 {
     const struct span secret = span_of(job->secret, ID_TOKEN_LEN);
     unsigned char hash[SECRET_HASH_SIZE];
@@ -318,9 +318,11 @@ static enum tg_status rotate(struct key_job *job, struct db *db, struct err *err
     TRY(run_with_id(db, sql_count_secrets, id, &secrets, err));
     if (secrets >= KEY_SECRETS_MAX)
         return err_set(err, TG_CONFLICT,
-                       "the key has %d secrets that overlap; rotate with overlap_seconds 0",
+                       "the key has %d secrets that overlap; "
+                       "rotate with overlap_seconds 0",
                        KEY_SECRETS_MAX);
-    /* An imported key has no digits of ours: its next secret gets new ones. */
+    /* An imported key has no digits of ours: its next secret
+     * gets new ones. */
     id_make_token(KEY_PREFIX, strlen(id10) == ID_TOKEN_ID ? id10 : NULL, job->secret);
     TRY(store_secret(job, db, id, err));
     return run_with_id(db, sql_touch, id, &none, err);

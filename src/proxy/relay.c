@@ -56,6 +56,7 @@ static void send_head(struct relay *relay, int64_t content_length, bool has_cost
     assert(!relay->is_head_sent);
     relay->is_head_sent = true;
     relay->is_chunked = content_length < 0 && !is_http10;
+    relay->keeps_alive = end.keeps_alive;
     upstream_put_answer_end(&end, &relay->head);
     server_write(relay->conn, buf_span(&relay->head));
     buf_release(&relay->head);
@@ -271,16 +272,22 @@ void relay_end(struct relay *relay)
 void relay_release(struct relay *relay, bool has_cost, int64_t cost_nusd)
 {
     const struct span left = span_from_offset(buf_span(&relay->pending), relay->flowed);
-    bool keeps;
 
     assert(relay->conn != NULL);
     if (!relay->is_head_sent)
         send_head(relay, (int64_t)left.len, has_cost, cost_nusd);
-    keeps = server_keeps_alive(relay->conn) &&
-            (relay->is_chunked || !server_is_http10(relay->conn) || relay->mode == RELAY_PLAIN);
     emit(relay, buf_span(&relay->withheld));
     emit(relay, left);
     if (relay->is_chunked)
         server_end_chunks(relay->conn);
-    server_finish(relay->conn, keeps);
+    server_finish(relay->conn, relay->keeps_alive);
+}
+
+void relay_cut(struct relay *relay)
+{
+    /* Without a length and without chunks the end of the connection is the end of the body. */
+    if (relay->is_chunked || relay->content_length >= 0)
+        server_finish(relay->conn, /* keep= */ false);
+    else
+        server_abort(relay->conn);
 }

@@ -48,6 +48,7 @@ struct relay {
     bool is_head_sent;
     bool is_chunked; /* to the client */
     bool is_unmetered;
+    bool keeps_alive; /* as the head told the client */
 };
 
 void relay_init(struct relay *relay);
@@ -67,6 +68,10 @@ bool relay_is_full(const struct relay *relay);
  *
  * cost_nusd  for the head of a plain answer; has_cost false: not priced */
 void relay_release(struct relay *relay, bool has_cost, int64_t cost_nusd);
+
+/* The answer will never be complete: what has passed goes out, then the connection ends so that the
+ * client can tell. */
+void relay_cut(struct relay *relay);
 
 /* Whether part of the answer is with the client already. */
 static inline bool relay_has_begun(const struct relay *relay)

@@ -10,6 +10,7 @@
 
 struct db;
 struct target_store;
+struct tg_kind;
 
 #define PROVIDER_NAME_MAX   63
 #define PROVIDER_URL_SIZE   512
@@ -88,11 +89,25 @@ struct provider_job {
     struct provider_input input;
     struct provider before;
     struct provider after;
-    char base_url[PROVIDER_URL_SIZE]; /* the job's own: as mended */
 };
+
+/* A secret never goes to a host it was not given for: a change of base_url to another host, port or
+ * scheme needs the secret again (TG_INVALID at /secret). */
 
 void provider_job_init(struct provider_job *job, enum provider_action action,
                        const struct secret_ring *ring, struct target_store *targets);
+
+/* What a provider's secret is sealed for: "provider:<public id>:secret". */
+#define PROVIDER_CONTEXT_SIZE (ID_TEXT_SIZE + sizeof("provider::secret"))
+void provider_secret_context(const char *public_id, char context[PROVIDER_CONTEXT_SIZE]);
+
+/* Bring an address into the form that is stored: as target_parse_url mends it; the kind's own where
+ * it is empty; the kind's own path where it has none; without a version where the kind's own is the
+ * host's root.
+ *
+ * Errors  TG_INVALID with the remedy */
+TG_MUST_CHECK enum tg_status provider_mend_url(const struct tg_kind *kind, struct span url,
+                                               char base_url[PROVIDER_URL_SIZE], struct err *err);
 
 /* Whether a name may be a provider's: [a-z0-9-]{1,63}, not v1, v1beta, api. */
 bool provider_name_is_valid(struct span name);
