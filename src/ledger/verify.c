@@ -20,14 +20,15 @@ static const char attempts_from[] = " FROM charge WHERE id >= ?1 AND id < ?2 AND
 static const char adjustments_from[] = " FROM charge WHERE adjusts_id >= ?1 AND adjusts_id < ?2";
 static const char days_sql[] = "SELECT " METRICS ", day, key_id, model_id, provider_id "
                                "FROM rollup_day WHERE day >= ?1 AND day < ?2";
-static const char quarter_hours_sql[] = "SELECT " METRICS ", bucket, team_id, model_id "
-                                        "FROM rollup_quarter_hour WHERE bucket >= ?1 AND bucket < ?2";
+static const char quarter_hours_sql[] =
+    "SELECT " METRICS ", bucket, team_id, model_id "
+    "FROM rollup_quarter_hour WHERE bucket >= ?1 AND bucket < ?2";
 static const char next_charge_sql[] = "SELECT min(id) FROM charge WHERE id >= ?1";
 static const char next_day_sql[] = "SELECT min(day) FROM rollup_day WHERE day >= ?1";
 static const char next_quarter_hour_sql[] =
     "SELECT min(bucket) FROM rollup_quarter_hour WHERE bucket >= ?1";
-static const char double_ended_sql[] =
-    "SELECT count(*) FROM hold /* scan */ WHERE EXISTS (SELECT 1 FROM charge WHERE charge.id = hold.id)";
+static const char double_ended_sql[] = "SELECT count(*) FROM hold /* scan */ WHERE EXISTS (SELECT "
+                                       "1 FROM charge WHERE charge.id = hold.id)";
 static const char open_holds_sql[] = "SELECT count(*) FROM hold /* scan */";
 static const char orphans_sql[] =
     "SELECT count(*) FROM charge AS a /* scan */ WHERE a.adjusts_id IS NOT NULL AND NOT EXISTS "
@@ -43,8 +44,8 @@ struct verification {
     int64_t last_rate_set;
 };
 
-static enum tg_status read_int(struct db *db, const char *sql, int64_t argument,
-                               int64_t *ret_value, struct err *err)
+static enum tg_status read_int(struct db *db, const char *sql, int64_t argument, int64_t *ret_value,
+                               struct err *err)
 {
     AUTO(stmt) stmt = { 0 };
     bool has_row;
@@ -73,7 +74,7 @@ static bool keeps_its_rules(const struct charge_row *row)
         return false;
     if (row->adjusts_id != 0)
         return row->adjusts_id < row->id;
-    for (int class = 0; class < TG_CLASS_COUNT; class++) {
+    for (int class = 0; class < TG_CLASS_COUNT; class ++) {
         if (row->usage.count[class] < 0 || row->usage.count[class] > TG_COUNT_MAX)
             return false;
     }

@@ -16,7 +16,8 @@ static const char add_migration[] =
     "INSERT INTO migration (number, name, sha256, applied_ms) VALUES (?1, ?2, ?3, ?4)";
 static const char list_schema[] =
     "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' /* scan */"
-    " ORDER BY CASE type WHEN 'table' THEN 1 WHEN 'index' THEN 2 WHEN 'view' THEN 3 ELSE 4 END, name";
+    " ORDER BY CASE type WHEN 'table' THEN 1 WHEN 'index' THEN 2 WHEN 'view' THEN 3 ELSE 4 END, "
+    "name";
 static const char create_record[] =
     "CREATE TABLE migration (\n"
     "    number INTEGER PRIMARY KEY, -- of the file's name, from 1\n"

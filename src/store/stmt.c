@@ -27,8 +27,8 @@ static void check_scan(struct stmt *stmt)
 }
 #endif
 
-static enum tg_status prepare(struct stmt *stmt, struct db *db, const char *sql,
-                              unsigned int flags, struct err *err)
+static enum tg_status prepare(struct stmt *stmt, struct db *db, const char *sql, unsigned int flags,
+                              struct err *err)
 {
     const int code = sqlite3_prepare_v3(db->raw, sql, -1, flags, &stmt->raw, NULL);
 

@@ -46,7 +46,7 @@ struct writer {
     int64_t retry_at_us;
     int64_t disk_checked_us;
     int64_t complained_at_us; /* of a failed commit; 0: the last one did not fail */
-    int checkpoint_at; /* pages in the log that call for one */
+    int checkpoint_at;        /* pages in the log that call for one */
 
     /* for other threads */
     atomic_bool is_writable;
@@ -87,7 +87,8 @@ static void refuse(struct writer *writer, enum writer_class class)
         answer(job, TG_LEDGER_UNAVAILABLE);
 }
 
-/* --- what may be taken --------------------------------------------------------------------------- */
+/* --- what may be taken ---------------------------------------------------------------------------
+ */
 
 /* What can no longer be trusted must not be used again: the kernel has dropped the dirty pages and
  * reports them as written from now on. */
@@ -128,7 +129,8 @@ static void check_disk(struct writer *writer)
         log_event(LOG_INFO, "disk_has_room", LOG_FS("path", writer->path));
 }
 
-/* --- queue --------------------------------------------------------------------------------------- */
+/* --- queue ---------------------------------------------------------------------------------------
+ */
 
 /* Whether something can be done now. Under the lock. */
 static bool has_work(const struct writer *writer, int64_t now_us)
@@ -142,7 +144,7 @@ static bool has_work(const struct writer *writer, int64_t now_us)
 
 static bool is_idle(const struct writer *writer)
 {
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++) {
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++) {
         if (!list_is_empty(&writer->queue[class]))
             return false;
     }
@@ -227,7 +229,8 @@ static bool next_batch(struct writer *writer)
     return goes_on;
 }
 
-/* --- batch --------------------------------------------------------------------------------------- */
+/* --- batch ---------------------------------------------------------------------------------------
+ */
 
 static bool spoils_batch(enum tg_status status)
 {
@@ -329,7 +332,7 @@ static void answer_batch(struct writer *writer)
     struct writer_job *job;
     int64_t answered = 0;
 
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++) {
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++) {
         while ((job = pop(&writer->batch[class])) != NULL) {
             if (job->is_deferred)
                 count_up(&writer->deferred, -1);
@@ -425,7 +428,7 @@ static void checkpoint_if_due(struct writer *writer)
 
 static bool has_batch(const struct writer *writer)
 {
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++) {
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++) {
         if (!list_is_empty(&writer->batch[class]))
             return true;
     }
@@ -457,7 +460,8 @@ static void serve_batch(struct writer *writer)
     checkpoint_if_due(writer);
 }
 
-/* --- life ---------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------------
+ */
 
 static void close_down(struct writer *writer)
 {
@@ -465,10 +469,10 @@ static void close_down(struct writer *writer)
     int left = 0;
 
     (void)pthread_mutex_lock(&writer->lock);
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++)
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++)
         list_move_all(&writer->batch[class], &writer->queue[class]);
     (void)pthread_mutex_unlock(&writer->lock);
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++)
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++)
         refuse(writer, (enum writer_class) class);
     for (struct list *node = head->next; node != head; node = node->next) {
         struct writer_hook *hook = LIST_ENTRY(node, struct writer_hook, node);
@@ -527,7 +531,7 @@ static struct writer *make_writer(struct db *db, const char *path)
     writer->checkpoint_at = DB_CHECKPOINT_PAGES;
     atomic_init(&writer->is_writable, true);
     list_init(&writer->hooks);
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++) {
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++) {
         list_init(&writer->queue[class]);
         list_init(&writer->batch[class]);
     }

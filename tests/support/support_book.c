@@ -187,7 +187,8 @@ void support_book_is_sound(struct support_book *book)
     ck_assert_int_eq(verdict.open_holds, 0);
 }
 
-/* --- jobs ---------------------------------------------------------------------------------------- */
+/* --- jobs ----------------------------------------------------------------------------------------
+ */
 
 static void outcome_init(struct support_outcome *outcome)
 {
