@@ -170,7 +170,7 @@ enum tg_status charge_find(struct charge_store *store, int64_t id, struct charge
                            struct err *err)
 {
     enum tg_status status;
-    bool has_row;
+    bool has_row = false;
 
     stmt_bind_int(&store->find, 1, id);
     TRY(stmt_step(&store->find, &has_row, err));

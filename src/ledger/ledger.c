@@ -66,6 +66,14 @@ static int64_t cut(int64_t value, int64_t max)
     return value > max ? max : value;
 }
 
+/* What the table would turn down, and with it the bill. */
+static bool is_complete(const struct charge_row *row)
+{
+    return row->id > 0 && row->team_id > 0 && row->key_id > 0 && row->provider_id > 0 &&
+           row->dialect_id > 0 && row->model_id > 0 && row->cost_nusd >= 0 &&
+           row->provider_cost_nusd >= 0 && row->hold_nusd >= 0;
+}
+
 /* The number of a name; 0 for an empty one. */
 static enum tg_status name_id(struct ledger *ledger, struct span name, int64_t *ret_id,
                               struct err *err)
@@ -95,13 +103,7 @@ enum tg_status ledger_post_hold(struct ledger *ledger, const struct ledger_hold 
         .flags = hold->flags,
     };
 
-    assert(hold->attempt_id > 0);
-    assert(hold->team_id > 0);
-    assert(hold->key_id > 0);
-    assert(hold->provider_id > 0);
     assert(hold->amount_nusd >= 0);
-    assert(hold->model.len > 0);
-    assert(hold->dialect.len > 0);
     TRY(name_id(ledger, hold->dialect, &row.dialect_id, err));
     TRY(name_id(ledger, hold->model, &row.model_id, err));
     return hold_insert(&ledger->holds, &row, err);
@@ -219,15 +221,6 @@ static enum tg_status row_of_charge(struct ledger *ledger, const struct ledger_c
         .answer_bytes = cut(charge->answer_bytes, INT64_MAX),
     };
 
-    assert(charge->attempt_id > 0);
-    assert(charge->team_id > 0);
-    assert(charge->key_id > 0);
-    assert(charge->provider_id > 0);
-    assert(charge->model.len > 0);
-    assert(charge->dialect.len > 0);
-    assert(charge->cost_nusd >= 0);
-    assert(charge->provider_cost_nusd >= 0);
-    assert(charge->hold_nusd >= 0);
     if (charge->cost_nusd > charge->hold_nusd)
         row.flags |= LEDGER_OVERRUN;
     take_usage(&charge->usage, &row);
@@ -236,6 +229,7 @@ static enum tg_status row_of_charge(struct ledger *ledger, const struct ledger_c
     TRY(name_id(ledger, charge->served_model, &row.served_model_id, err));
     TRY(name_id(ledger, charge->tier, &row.tier_id, err));
     TRY(rate_set_id(ledger, charge, &row.rate_set_id, err));
+    assert(is_complete(&row));
     *ret_row = row;
     return TG_OK;
 }
@@ -419,7 +413,7 @@ static enum tg_status charge_open_holds(struct ledger *ledger, struct db *db,
                                         int64_t *ret_recovered, struct err *err)
 {
     AUTO(stmt) list = { 0 };
-    bool has_row;
+    bool has_row = false;
 
     TRY(hold_list(&list, db, err));
     for (;;) {

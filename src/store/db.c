@@ -122,7 +122,7 @@ static enum tg_status apply(struct db *db, const struct setting *settings, size_
 {
     for (size_t i = 0; i < count; i++) {
         AUTO(stmt) stmt = { 0 };
-        bool has_row;
+        bool has_row = false;
 
         TRY(stmt_prepare(&stmt, db, settings[i].sql, err));
         TRY(stmt_step(&stmt, &has_row, err));

@@ -12,14 +12,12 @@
 /* Run what is missing on a DB_WRITE connection.
  *
  * files        sorted by name
- * now_ms       wall time, for the record
  * ret_applied  migrations that were run now
  * Errors       TG_CORRUPT: not a Tollgate database; TG_STALE: made by a newer program, or one that
  * was run has changed since; TG_INTERNAL: the list has a gap or wrong SQL; TG_IO, TG_NO_MEMORY.
  *              `err` names the migration */
 TG_MUST_CHECK enum tg_status migrate_run(struct db *db, const struct tg_embedded_file *files,
-                                         size_t count, int64_t now_ms, int *ret_applied,
-                                         struct err *err);
+                                         size_t count, int *ret_applied, struct err *err);
 
 /* Append the whole schema as SQL, in an order that does not depend on how it came to be. */
 TG_MUST_CHECK enum tg_status migrate_dump(struct db *db, struct buf *out, struct err *err);

@@ -177,7 +177,7 @@ enum tg_status stmt_run(struct stmt *stmt, struct err *err)
 
 enum tg_status stmt_run_int(struct stmt *stmt, int64_t *ret_value, struct err *err)
 {
-    bool has_row;
+    bool has_row = false;
 
     TRY(stmt_step(stmt, &has_row, err));
     if (has_row) {
