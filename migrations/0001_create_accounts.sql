@@ -16,7 +16,7 @@ CREATE TABLE team (
     public_id TEXT NOT NULL UNIQUE CHECK (public_id LIKE 'team@_%' ESCAPE '@'),
     name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200), -- unique among archived ones too
     timezone TEXT NULL CHECK (length(timezone) > 0), -- IANA name; NULL: the installation's
-    metadata TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(metadata)), -- JSON object, the owner's own
+    metadata TEXT NOT NULL DEFAULT '{}' CHECK (metadata LIKE '{%}'), -- JSON object, the owner's own
     revision INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0), -- changes so far + 1
     created_ms INTEGER NOT NULL CHECK (created_ms >= 0), -- ms since 1970
     archived_ms INTEGER NULL CHECK (archived_ms >= 0) -- ms since 1970; NULL: active
@@ -28,8 +28,8 @@ CREATE TABLE "key" (
     team_id INTEGER NOT NULL REFERENCES team (id), -- never changes: the ledger's sums rest on it
     name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     prefix TEXT NOT NULL, -- tgk_ and the ten digits that stay the same when it is rotated; '': imported
-    models TEXT NULL CHECK (json_valid(models)), -- JSON array of names and prefix*; NULL: all
-    metadata TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(metadata)), -- JSON object, the owner's own
+    models TEXT NULL CHECK (models LIKE '[%]'), -- JSON array of names and prefix*; NULL: all
+    metadata TEXT NOT NULL DEFAULT '{}' CHECK (metadata LIKE '{%}'), -- JSON object, the owner's own
     revision INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0), -- changes so far + 1
     created_ms INTEGER NOT NULL CHECK (created_ms >= 0), -- ms since 1970
     expires_ms INTEGER NULL CHECK (expires_ms >= 0), -- ms since 1970; NULL: never

@@ -17,7 +17,7 @@ CREATE TABLE dimension (
 -- The prices that a charge was made with, shared by all charges with the same ones.
 CREATE TABLE rate_set (
     id INTEGER PRIMARY KEY,
-    rates TEXT NOT NULL UNIQUE CHECK (json_valid(rates)) -- JSON array of [class, price row, pusd a unit]
+    rates TEXT NOT NULL UNIQUE CHECK (rates LIKE '[%]') -- JSON array of [class, price row, pusd a unit]
 ) STRICT;
 
 CREATE TRIGGER rate_set_no_update BEFORE UPDATE ON rate_set
@@ -64,7 +64,7 @@ CREATE TABLE charge (
     input_audio INTEGER NOT NULL,
     output INTEGER NOT NULL,
     output_audio INTEGER NOT NULL,
-    other_usage TEXT NULL CHECK (json_valid(other_usage)), -- JSON object of all other classes, in their units; NULL: none
+    other_usage TEXT NULL CHECK (other_usage LIKE '{%}'), -- JSON object of all other classes, in their units; NULL: none
     reasoning INTEGER NOT NULL, -- tokens; part of output
     prompt_tokens INTEGER NOT NULL, -- tokens of the whole prompt, which picked the price's context tier
     cost_nusd INTEGER NOT NULL, -- what the team is charged, nano-USD

@@ -27,8 +27,8 @@ static void check_scan(struct stmt *stmt)
 }
 #endif
 
-static enum tg_status prepare(struct stmt *stmt, struct db *db, const char *sql,
-                              unsigned int flags, struct err *err)
+static enum tg_status prepare(struct stmt *stmt, struct db *db, const char *sql, unsigned int flags,
+                              struct err *err)
 {
     const int code = sqlite3_prepare_v3(db->raw, sql, -1, flags, &stmt->raw, NULL);
 
@@ -177,7 +177,7 @@ enum tg_status stmt_run(struct stmt *stmt, struct err *err)
 
 enum tg_status stmt_run_int(struct stmt *stmt, int64_t *ret_value, struct err *err)
 {
-    bool has_row;
+    bool has_row = false;
 
     TRY(stmt_step(stmt, &has_row, err));
     if (has_row) {
@@ -228,10 +228,12 @@ enum tg_status stmt_run_script(struct db *db, const char *sql, struct err *err)
 {
     while (*sql != '\0') {
         AUTO(stmt) stmt = { .db = db };
-        const int code = sqlite3_prepare_v2(db->raw, sql, -1, &stmt.raw, &sql);
+        const char *rest = sql;
+        const int code = sqlite3_prepare_v2(db->raw, sql, -1, &stmt.raw, &rest);
 
         if (code != SQLITE_OK)
-            return db_fail(db, code, sql, err);
+            return db_fail(db, code, sql + strspn(sql, " \n"), err);
+        sql = rest;
         if (stmt.raw != NULL) /* NULL: a comment or blanks at the end */
             TRY(stmt_run(&stmt, err));
     }

@@ -21,6 +21,8 @@
 #define NS_PER_US     1000
 #define DISK_CHECK_US US_PER_S
 
+#define COMPLAIN_EVERY_US (60 * US_PER_S)
+
 struct writer {
     struct db *db;
     char *path;
@@ -43,7 +45,8 @@ struct writer {
     bool is_disk_low;
     int64_t retry_at_us;
     int64_t disk_checked_us;
-    int checkpoint_at; /* pages in the log that call for one */
+    int64_t complained_at_us; /* of a failed commit; 0: the last one did not fail */
+    int checkpoint_at;        /* pages in the log that call for one */
 
     /* for other threads */
     atomic_bool is_writable;
@@ -75,7 +78,17 @@ static void answer(struct writer_job *job, enum tg_status status)
     job->done(job, status);
 }
 
-/* --- what may be taken --------------------------------------------------------------------------- */
+/* Answer all of a class in the batch that nothing was committed. */
+static void refuse(struct writer *writer, enum writer_class class)
+{
+    struct writer_job *job;
+
+    while ((job = pop(&writer->batch[class])) != NULL)
+        answer(job, TG_LEDGER_UNAVAILABLE);
+}
+
+/* --- what may be taken ---------------------------------------------------------------------------
+ */
 
 /* What can no longer be trusted must not be used again: the kernel has dropped the dirty pages and
  * reports them as written from now on. */
@@ -116,7 +129,8 @@ static void check_disk(struct writer *writer)
         log_event(LOG_INFO, "disk_has_room", LOG_FS("path", writer->path));
 }
 
-/* --- queue --------------------------------------------------------------------------------------- */
+/* --- queue ---------------------------------------------------------------------------------------
+ */
 
 /* Whether something can be done now. Under the lock. */
 static bool has_work(const struct writer *writer, int64_t now_us)
@@ -130,23 +144,27 @@ static bool has_work(const struct writer *writer, int64_t now_us)
 
 static bool is_idle(const struct writer *writer)
 {
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++) {
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++) {
         if (!list_is_empty(&writer->queue[class]))
             return false;
     }
     return true;
 }
 
-/* Under the lock. */
-static void sleep_until(struct writer *writer, int64_t until_us)
+/* Wait to be woken, at most until `until_us` of base/clock. Under the lock. */
+static void sleep_until(struct writer *writer, int64_t now_us, int64_t until_us)
 {
+    struct timespec until;
+    int64_t real_us;
+
     writer->is_asleep = true;
     if (until_us == INT64_MAX) {
         (void)pthread_cond_wait(&writer->wake, &writer->lock);
     } else {
-        const struct timespec until = { .tv_sec = until_us / US_PER_S,
-                                        .tv_nsec = until_us % US_PER_S * NS_PER_US };
-
+        (void)clock_gettime(CLOCK_MONOTONIC, &until); /* base/clock may be another one, in tests */
+        real_us = until.tv_sec * US_PER_S + until.tv_nsec / NS_PER_US + (until_us - now_us);
+        until.tv_sec = real_us / US_PER_S;
+        until.tv_nsec = real_us % US_PER_S * NS_PER_US;
         (void)pthread_cond_timedwait(&writer->wake, &writer->lock, &until);
     }
     writer->is_asleep = false;
@@ -204,14 +222,15 @@ static bool next_batch(struct writer *writer)
             until_us = writer->stop_by_us;
         if (writer->is_disk_low && now_us + DISK_CHECK_US < until_us)
             until_us = now_us + DISK_CHECK_US;
-        sleep_until(writer, until_us);
+        sleep_until(writer, now_us, until_us);
         check_disk(writer);
     }
     (void)pthread_mutex_unlock(&writer->lock);
     return goes_on;
 }
 
-/* --- batch --------------------------------------------------------------------------------------- */
+/* --- batch ---------------------------------------------------------------------------------------
+ */
 
 static bool spoils_batch(enum tg_status status)
 {
@@ -313,7 +332,7 @@ static void answer_batch(struct writer *writer)
     struct writer_job *job;
     int64_t answered = 0;
 
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++) {
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++) {
         while ((job = pop(&writer->batch[class])) != NULL) {
             if (job->is_deferred)
                 count_up(&writer->deferred, -1);
@@ -326,42 +345,30 @@ static void answer_batch(struct writer *writer)
 
 static void on_committed(struct writer *writer)
 {
-    const bool was_failing = writer->is_failing;
+    const bool had_complained = writer->complained_at_us != 0;
 
     writer->is_failing = false;
+    writer->complained_at_us = 0;
     publish_writable(writer);
     count_up(&writer->batches, 1);
     atomic_store_explicit(&writer->wal_pages, writer->db->wal_pages, memory_order_relaxed);
     tell_hooks(writer, /* is_committed= */ true);
     answer_batch(writer);
-    if (was_failing)
+    if (had_complained)
         log_event(LOG_INFO, "ledger_available");
 }
 
-/* Settlements go back to the head of the queue, in their order; all others are told. */
-static void on_failed(struct writer *writer, enum tg_status status)
+/* Settlements go back to the head of the queue, in their order. */
+static void defer_settlements(struct writer *writer)
 {
-    struct writer_job *job;
+    struct list *head = &writer->batch[WRITER_SETTLE];
 
-    count_up(&writer->failed_batches, 1);
-    tell_hooks(writer, /* is_committed= */ false);
-    for (int class = WRITER_HOLD; class < WRITER_CLASS_COUNT; class++) {
-        while ((job = pop(&writer->batch[class])) != NULL) {
-            job->status = TG_LEDGER_UNAVAILABLE;
-            answer(job, job->status);
-        }
-    }
-    if (!writer->is_failing)
-        log_event(LOG_ERROR, "ledger_unavailable", LOG_FS("status", tg_status_info(status)->name),
-                  LOG_FS("error", writer->err.text));
-    if (list_is_empty(&writer->batch[WRITER_SETTLE]))
-        return;
     writer->is_failing = true;
     writer->retry_at_us = clock_monotonic_us() + WRITER_RETRY_MS * US_PER_MS;
     publish_writable(writer);
-    for (struct list *node = writer->batch[WRITER_SETTLE].next;
-         node != &writer->batch[WRITER_SETTLE]; node = node->next) {
-        job = LIST_ENTRY(node, struct writer_job, node);
+    for (struct list *node = head->next; node != head; node = node->next) {
+        struct writer_job *job = LIST_ENTRY(node, struct writer_job, node);
+
         if (job->is_deferred)
             continue;
         job->is_deferred = true;
@@ -370,9 +377,32 @@ static void on_failed(struct writer *writer, enum tg_status status)
             job->deferred(job);
     }
     (void)pthread_mutex_lock(&writer->lock);
-    list_move_all(&writer->batch[WRITER_SETTLE], &writer->queue[WRITER_SETTLE]);
-    list_move_all(&writer->queue[WRITER_SETTLE], &writer->batch[WRITER_SETTLE]);
+    list_move_all(head, &writer->queue[WRITER_SETTLE]);
+    list_move_all(&writer->queue[WRITER_SETTLE], head);
     (void)pthread_mutex_unlock(&writer->lock);
+}
+
+/* Once when it begins and once a minute while it lasts. */
+static void complain(struct writer *writer, enum tg_status status)
+{
+    const int64_t now_us = clock_monotonic_us();
+
+    if (writer->complained_at_us != 0 && now_us - writer->complained_at_us < COMPLAIN_EVERY_US)
+        return;
+    writer->complained_at_us = now_us;
+    log_event(LOG_ERROR, "ledger_unavailable", LOG_FS("status", tg_status_info(status)->name),
+              LOG_FS("error", writer->err.text));
+}
+
+static void on_failed(struct writer *writer, enum tg_status status)
+{
+    count_up(&writer->failed_batches, 1);
+    tell_hooks(writer, /* is_committed= */ false);
+    complain(writer, status);
+    if (!list_is_empty(&writer->batch[WRITER_SETTLE]))
+        defer_settlements(writer);
+    refuse(writer, WRITER_HOLD);
+    refuse(writer, WRITER_ADMIN);
 }
 
 /* The log starts again by itself at the first commit that finds all of it copied and unread; until
@@ -396,17 +426,9 @@ static void checkpoint_if_due(struct writer *writer)
     log_event(LOG_ERROR, "checkpoint_failed", LOG_FS("error", writer->err.text));
 }
 
-static void refuse(struct writer *writer, enum writer_class class)
-{
-    struct writer_job *job;
-
-    while ((job = pop(&writer->batch[class])) != NULL)
-        answer(job, TG_LEDGER_UNAVAILABLE);
-}
-
 static bool has_batch(const struct writer *writer)
 {
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++) {
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++) {
         if (!list_is_empty(&writer->batch[class]))
             return true;
     }
@@ -438,7 +460,8 @@ static void serve_batch(struct writer *writer)
     checkpoint_if_due(writer);
 }
 
-/* --- life ---------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------------
+ */
 
 static void close_down(struct writer *writer)
 {
@@ -446,10 +469,10 @@ static void close_down(struct writer *writer)
     int left = 0;
 
     (void)pthread_mutex_lock(&writer->lock);
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++)
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++)
         list_move_all(&writer->batch[class], &writer->queue[class]);
     (void)pthread_mutex_unlock(&writer->lock);
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++)
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++)
         refuse(writer, (enum writer_class) class);
     for (struct list *node = head->next; node != head; node = node->next) {
         struct writer_hook *hook = LIST_ENTRY(node, struct writer_hook, node);
@@ -508,7 +531,7 @@ static struct writer *make_writer(struct db *db, const char *path)
     writer->checkpoint_at = DB_CHECKPOINT_PAGES;
     atomic_init(&writer->is_writable, true);
     list_init(&writer->hooks);
-    for (int class = 0; class < WRITER_CLASS_COUNT; class++) {
+    for (int class = 0; class < WRITER_CLASS_COUNT; class ++) {
         list_init(&writer->queue[class]);
         list_init(&writer->batch[class]);
     }
