@@ -66,7 +66,7 @@ CREATE TABLE provider (
     base_url TEXT NOT NULL CHECK (length(base_url) > 0), -- without a slash at its end
     secret BLOB NULL, -- sealed with the master key, bound to this row; NULL: needs none
     last4 TEXT NOT NULL DEFAULT '' CHECK (length(last4) <= 4), -- of the secret; '': none, or a short one
-    models TEXT NULL CHECK (json_valid(models)), -- JSON array, the list it gave when asked; NULL: never asked
+    models TEXT NULL, -- JSON array, the list it gave when asked; NULL: never asked
     models_ms INTEGER NULL CHECK (models_ms >= 0), -- ms since 1970, when it was asked
     source TEXT NOT NULL CHECK (source IN ('api', 'environment')), -- who set it up
     is_default INTEGER NOT NULL DEFAULT 0 CHECK (is_default IN (0, 1)), -- takes models that nobody claims

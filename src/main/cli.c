@@ -358,11 +358,11 @@ static const char *from_environment(const char *name)
 
 static enum tg_status connect_remote(struct cli *cli, struct err *err)
 {
-    char data_dir[SETTINGS_PATH_SIZE];
+    const char *data_dir;
     const char *url = cli->value[CLI_URL];
     const char *token_file = cli->value[CLI_TOKEN_FILE];
 
-    TRY(settings_data_dir(cli->value[CLI_DATA_DIR], from_environment, data_dir, err));
+    TRY(settings_data_dir(cli->value[CLI_DATA_DIR], from_environment, &data_dir, err));
     if (url == NULL && cli->value[CLI_DATA_DIR] == NULL)
         url = from_environment("TOLLGATE_URL");
     if (token_file == NULL)

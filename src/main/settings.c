@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum flag {
     FLAG_DATA_DIR = 1,
@@ -16,7 +17,13 @@ enum flag {
     FLAG_SANDBOX,
     FLAG_ADMIN_TOKEN_FILE,
     FLAG_MASTER_KEY_FILE,
+    FLAG_CA_FILE,
     FLAG_LOG,
+    FLAG_BODY_MAX_BYTES,
+    FLAG_HEAD_MS,
+    FLAG_BODY_MS,
+    FLAG_FIRST_BYTE_MS,
+    FLAG_IDLE_MS,
     FLAG_HELP,
     FLAG_COUNT
 };
@@ -30,7 +37,13 @@ static const struct option flags[] = {
     { "sandbox", no_argument, NULL, FLAG_SANDBOX },
     { "admin-token-file", required_argument, NULL, FLAG_ADMIN_TOKEN_FILE },
     { "master-key-file", required_argument, NULL, FLAG_MASTER_KEY_FILE },
+    { "ca-file", required_argument, NULL, FLAG_CA_FILE },
     { "log", required_argument, NULL, FLAG_LOG },
+    { "body-max-bytes", required_argument, NULL, FLAG_BODY_MAX_BYTES },
+    { "head-ms", required_argument, NULL, FLAG_HEAD_MS },
+    { "body-ms", required_argument, NULL, FLAG_BODY_MS },
+    { "first-byte-ms", required_argument, NULL, FLAG_FIRST_BYTE_MS },
+    { "idle-ms", required_argument, NULL, FLAG_IDLE_MS },
     { "help", no_argument, NULL, FLAG_HELP },
     { 0 },
 };
@@ -40,18 +53,24 @@ static const char help[] =
     "\n"
     "Serve clients and administrators until SIGTERM.\n"
     "\n"
-    "  --data-dir DIR           database, master key and admin socket  (TOLLGATE_DATA_DIR; ./var)\n"
-    "  --listen ADDR:PORT       for clients                 (TOLLGATE_LISTEN; 127.0.0.1:4000)\n"
-    "  --admin-listen ADDR:PORT for administrators          (TOLLGATE_ADMIN_LISTEN; "
-    "127.0.0.1:4001)\n"
-    "  --workers N              event loops, 1 to 64        (one a core)\n"
+    "  --data-dir DIR           database, master key and admin socket\n"
+    "                           (TOLLGATE_DATA_DIR, STATE_DIRECTORY; ./var)\n"
+    "  --listen ADDR:PORT       for clients           (TOLLGATE_LISTEN; 127.0.0.1:4000)\n"
+    "  --admin-listen ADDR:PORT for administrators    (TOLLGATE_ADMIN_LISTEN; 127.0.0.1:4001)\n"
+    "  --workers N              event loops, 1 to 64  (one a core)\n"
     "  --drain-seconds N        how long streams may end after SIGTERM  (60)\n"
     "  --sandbox                register a provider served by the process itself\n"
     "  --admin-token-file FILE  its content is accepted as an owner's token\n"
     "                           (TOLLGATE_ADMIN_TOKEN_FILE; none: a one-time link is printed)\n"
-    "  --master-key-file FILE   32 bytes in base64          (TOLLGATE_MASTER_KEY_FILE;\n"
-    "                           DIR/master.key, made at the first start)\n"
-    "  --log FORMAT             logfmt or json, on stderr   (TOLLGATE_LOG; logfmt)\n"
+    "  --master-key-file FILE   32 bytes in base64\n"
+    "                           (TOLLGATE_MASTER_KEY_FILE; DIR/master.key, made at first start)\n"
+    "  --ca-file FILE           certificates to check providers by  (the system's)\n"
+    "  --log FORMAT             logfmt or json, on stderr  (TOLLGATE_LOG; logfmt)\n"
+    "  --body-max-bytes N       of a client's request  (33554432)\n"
+    "  --head-ms N              for a client's request head  (10000)\n"
+    "  --body-ms N              for its body  (60000)\n"
+    "  --first-byte-ms N        for a provider's first byte  (600000)\n"
+    "  --idle-ms N              between a provider's bytes  (600000)\n"
     "  --help\n"
     "\n"
     "OPENAI_API_KEY and its like set up the provider of that name.\n";
@@ -72,6 +91,7 @@ struct reading {
     const char *flag[FLAG_COUNT]; /* values; "" for a flag without one; NULL: not given */
 };
 
+/* The flag's value, else the variable's; variable: NULL: there is none. */
 static struct given pick(const struct reading *reading, enum flag flag, const char *variable)
 {
     static const char *const names[FLAG_COUNT] = {
@@ -82,7 +102,13 @@ static struct given pick(const struct reading *reading, enum flag flag, const ch
         [FLAG_DRAIN_SECONDS] = "--drain-seconds",
         [FLAG_ADMIN_TOKEN_FILE] = "--admin-token-file",
         [FLAG_MASTER_KEY_FILE] = "--master-key-file",
+        [FLAG_CA_FILE] = "--ca-file",
         [FLAG_LOG] = "--log",
+        [FLAG_BODY_MAX_BYTES] = "--body-max-bytes",
+        [FLAG_HEAD_MS] = "--head-ms",
+        [FLAG_BODY_MS] = "--body-ms",
+        [FLAG_FIRST_BYTE_MS] = "--first-byte-ms",
+        [FLAG_IDLE_MS] = "--idle-ms",
     };
 
     if (reading->flag[flag] != NULL)
@@ -91,25 +117,24 @@ static struct given pick(const struct reading *reading, enum flag flag, const ch
                            variable != NULL ? reading->source->environment(variable) : NULL };
 }
 
-static enum tg_status take_text(struct given given, char *to, size_t size, struct err *err)
+static enum tg_status take_text(struct given given, size_t max, const char **to, struct err *err)
 {
     if (given.value == NULL)
         return TG_OK;
     if (given.value[0] == '\0')
         return err_set(err, TG_INVALID, "%s is empty: give it a value or leave it out", given.name);
-    if (strlen(given.value) >= size)
-        return err_set(err, TG_INVALID, "%s is too long: at most %zu bytes", given.name, size - 1);
-    memcpy(to, given.value, strlen(given.value) + 1);
+    if (strlen(given.value) > max)
+        return err_set(err, TG_INVALID, "%s is too long: at most %zu bytes", given.name, max);
+    *to = given.value;
     return TG_OK;
 }
 
-static enum tg_status take_address(struct given given, char to[SETTINGS_ADDRESS_SIZE],
-                                   struct err *err)
+static enum tg_status take_address(struct given given, const char **to, struct err *err)
 {
     const char *colon = given.value != NULL ? strrchr(given.value, ':') : NULL;
     int64_t port;
 
-    TRY(take_text(given, to, SETTINGS_ADDRESS_SIZE, err));
+    TRY(take_text(given, SETTINGS_ADDRESS_MAX, to, err));
     if (given.value == NULL)
         return TG_OK;
     if (colon == NULL || colon == given.value || !span_to_int64(span_from(colon + 1), 65535, &port))
@@ -120,19 +145,29 @@ static enum tg_status take_address(struct given given, char to[SETTINGS_ADDRESS_
 }
 
 struct range {
-    int min;
-    int max;
+    int64_t min;
+    int64_t max;
 };
 
-static enum tg_status take_number(struct given given, struct range range, int *to, struct err *err)
+static enum tg_status take_number(struct given given, struct range range, int64_t *to,
+                                  struct err *err)
 {
     int64_t number;
 
     if (given.value == NULL)
         return TG_OK;
     if (!span_to_int64(span_from(given.value), range.max, &number) || number < range.min)
-        return err_set(err, TG_INVALID, "%s: '%s' must be a whole number from %d to %d", given.name,
-                       given.value, range.min, range.max);
+        return err_set(err, TG_INVALID, "%s: '%s' must be a whole number from %lld to %lld",
+                       given.name, given.value, (long long)range.min, (long long)range.max);
+    *to = number;
+    return TG_OK;
+}
+
+static enum tg_status take_int(struct given given, struct range range, int *to, struct err *err)
+{
+    int64_t number = *to;
+
+    TRY(take_number(given, range, &number, err));
     *to = (int)number;
     return TG_OK;
 }
@@ -171,7 +206,7 @@ static enum tg_status read_flags(struct reading *reading, struct err *err)
 }
 
 enum tg_status settings_data_dir(const char *flag, const char *(*environment)(const char *name),
-                                 char data_dir[SETTINGS_PATH_SIZE], struct err *err)
+                                 const char **ret_data_dir, struct err *err)
 {
     const char *state = environment("STATE_DIRECTORY");
     struct given given = { "--data-dir", flag };
@@ -180,9 +215,48 @@ enum tg_status settings_data_dir(const char *flag, const char *(*environment)(co
         given = (struct given){ "TOLLGATE_DATA_DIR", environment("TOLLGATE_DATA_DIR") };
     if (given.value == NULL && state != NULL && state[0] != '\0')
         given = (struct given){ "STATE_DIRECTORY", state };
-    (void)snprintf(data_dir, SETTINGS_PATH_SIZE, "./var");
-    /* Room for the names of the files in it. */
-    return take_text(given, data_dir, SETTINGS_PATH_SIZE - 32, err);
+    *ret_data_dir = "./var";
+    return take_text(given, SETTINGS_PATH_MAX, ret_data_dir, err);
+}
+
+static int cores(void)
+{
+    const long count = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (count < 1)
+        return 1;
+    return count < SETTINGS_WORKERS_MAX ? (int)count : SETTINGS_WORKERS_MAX;
+}
+
+#define HOUR_MS  INT64_C(3600000)
+#define BODY_MAX (INT64_C(256) << 20)
+
+static enum tg_status read_limits(const struct reading *reading, struct settings *settings,
+                                  struct err *err)
+{
+    const struct range ms = { 1, HOUR_MS };
+
+    TRY(take_number(pick(reading, FLAG_BODY_MAX_BYTES, NULL), (struct range){ 1024, BODY_MAX },
+                    &settings->body_max_bytes, err));
+    TRY(take_number(pick(reading, FLAG_HEAD_MS, NULL), ms, &settings->head_ms, err));
+    TRY(take_number(pick(reading, FLAG_BODY_MS, NULL), ms, &settings->body_ms, err));
+    TRY(take_number(pick(reading, FLAG_FIRST_BYTE_MS, NULL), ms, &settings->first_byte_ms, err));
+    return take_number(pick(reading, FLAG_IDLE_MS, NULL), ms, &settings->idle_ms, err);
+}
+
+static enum tg_status read_texts(const struct reading *reading, struct settings *settings,
+                                 struct err *err)
+{
+    TRY(settings_data_dir(reading->flag[FLAG_DATA_DIR], reading->source->environment,
+                          &settings->data_dir, err));
+    TRY(take_address(pick(reading, FLAG_LISTEN, "TOLLGATE_LISTEN"), &settings->listen, err));
+    TRY(take_address(pick(reading, FLAG_ADMIN_LISTEN, "TOLLGATE_ADMIN_LISTEN"),
+                     &settings->admin_listen, err));
+    TRY(take_text(pick(reading, FLAG_ADMIN_TOKEN_FILE, "TOLLGATE_ADMIN_TOKEN_FILE"),
+                  SETTINGS_PATH_MAX, &settings->admin_token_file, err));
+    TRY(take_text(pick(reading, FLAG_MASTER_KEY_FILE, "TOLLGATE_MASTER_KEY_FILE"),
+                  SETTINGS_PATH_MAX, &settings->master_key_file, err));
+    return take_text(pick(reading, FLAG_CA_FILE, NULL), SETTINGS_PATH_MAX, &settings->ca_file, err);
 }
 
 enum tg_status settings_read(const struct settings_source *source, struct settings *ret_settings,
@@ -192,28 +266,25 @@ enum tg_status settings_read(const struct settings_source *source, struct settin
     struct settings settings = {
         .listen = "127.0.0.1:4000",
         .admin_listen = "127.0.0.1:4001",
+        .workers = cores(),
         .drain_seconds = SETTINGS_DRAIN_SECONDS,
-        .log = LOG_LOGFMT,
+        .log_format = LOG_LOGFMT,
+        .body_max_bytes = INT64_C(32) << 20,
+        .head_ms = 10000,
+        .body_ms = 60000,
+        .first_byte_ms = 600000,
+        .idle_ms = 600000,
     };
 
     TRY(read_flags(&reading, err));
-    TRY(settings_data_dir(reading.flag[FLAG_DATA_DIR], source->environment, settings.data_dir,
-                          err));
-    TRY(take_address(pick(&reading, FLAG_LISTEN, "TOLLGATE_LISTEN"), settings.listen, err));
-    TRY(take_address(pick(&reading, FLAG_ADMIN_LISTEN, "TOLLGATE_ADMIN_LISTEN"),
-                     settings.admin_listen, err));
-    TRY(take_text(pick(&reading, FLAG_ADMIN_TOKEN_FILE, "TOLLGATE_ADMIN_TOKEN_FILE"),
-                  settings.admin_token_file, sizeof(settings.admin_token_file), err));
-    (void)snprintf(settings.master_key_file, sizeof(settings.master_key_file), "%.*s/master.key",
-                   SETTINGS_PATH_SIZE - 32, settings.data_dir);
-    TRY(take_text(pick(&reading, FLAG_MASTER_KEY_FILE, "TOLLGATE_MASTER_KEY_FILE"),
-                  settings.master_key_file, sizeof(settings.master_key_file), err));
-    TRY(take_number(pick(&reading, FLAG_WORKERS, NULL), (struct range){ 1, SETTINGS_WORKERS_MAX },
-                    &settings.workers, err));
-    TRY(take_number(pick(&reading, FLAG_DRAIN_SECONDS, NULL),
-                    (struct range){ 0, SETTINGS_DRAIN_SECONDS_MAX }, &settings.drain_seconds, err));
-    TRY(take_log(pick(&reading, FLAG_LOG, "TOLLGATE_LOG"), &settings.log, err));
-    settings.has_sandbox = reading.flag[FLAG_SANDBOX] != NULL;
+    TRY(read_texts(&reading, &settings, err));
+    TRY(take_int(pick(&reading, FLAG_WORKERS, NULL), (struct range){ 1, SETTINGS_WORKERS_MAX },
+                 &settings.workers, err));
+    TRY(take_int(pick(&reading, FLAG_DRAIN_SECONDS, NULL),
+                 (struct range){ 0, SETTINGS_DRAIN_SECONDS_MAX }, &settings.drain_seconds, err));
+    TRY(take_log(pick(&reading, FLAG_LOG, "TOLLGATE_LOG"), &settings.log_format, err));
+    TRY(read_limits(&reading, &settings, err));
+    settings.is_sandbox = reading.flag[FLAG_SANDBOX] != NULL;
     *ret_settings = settings;
     return TG_OK;
 }

@@ -4,25 +4,34 @@
 #include "base/err.h"
 #include "base/log.h"
 
-/* What `tollgate serve` is told by flags and environment; a flag wins. There is no file of
- * settings: all else lives in the database. */
+#include <stdint.h>
 
-#define SETTINGS_PATH_SIZE         4096
-#define SETTINGS_ADDRESS_SIZE      72
+/* What `serve` was told, by flags, else by environment, else by default (design 5.1). There is no
+ * file of settings: all else lives in the database. */
+
+#define SETTINGS_PATH_MAX          4000
+#define SETTINGS_ADDRESS_MAX       71
 #define SETTINGS_WORKERS_MAX       64
 #define SETTINGS_DRAIN_SECONDS     60
 #define SETTINGS_DRAIN_SECONDS_MAX 86400
 
+/* Strings are borrowed from the flags and the environment. */
 struct settings {
-    char data_dir[SETTINGS_PATH_SIZE];
-    char listen[SETTINGS_ADDRESS_SIZE];
-    char admin_listen[SETTINGS_ADDRESS_SIZE];
-    char admin_token_file[SETTINGS_PATH_SIZE]; /* "": none */
-    char master_key_file[SETTINGS_PATH_SIZE];
-    int workers; /* 0: one a core */
+    const char *data_dir;
+    const char *listen;
+    const char *admin_listen;
+    const char *admin_token_file; /* NULL: none */
+    const char *master_key_file;  /* NULL: in the data directory, made at first start */
+    const char *ca_file;          /* NULL: the system's certificates */
+    int workers;                  /* 1..LISTEN_MAX */
     int drain_seconds;
-    bool has_sandbox;
-    enum log_format log;
+    bool is_sandbox;
+    enum log_format log_format;
+    int64_t body_max_bytes;
+    int64_t head_ms;
+    int64_t body_ms;
+    int64_t first_byte_ms;
+    int64_t idle_ms;
 };
 
 /* Where values come from; tests bring their own. */
@@ -40,7 +49,7 @@ TG_MUST_CHECK enum tg_status settings_read(const struct settings_source *source,
 /* The data directory by flag (NULL: not given) and environment alone. Errors  TG_INVALID */
 TG_MUST_CHECK enum tg_status settings_data_dir(const char *flag,
                                                const char *(*environment)(const char *name),
-                                               char data_dir[SETTINGS_PATH_SIZE], struct err *err);
+                                               const char **ret_data_dir, struct err *err);
 
 /* What `tollgate serve --help` prints. Static storage. */
 const char *settings_help(void);

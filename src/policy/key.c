@@ -209,7 +209,7 @@ static struct shard *new_shard(size_t entries)
 
     while (slot_count < entries * 2)
         slot_count *= 2;
-    shard = calloc(1, sizeof(*shard) + slot_count * sizeof(shard->slots[0]));
+    shard = calloc(1, sizeof(struct shard) + slot_count * sizeof(void *));
     if (shard != NULL)
         shard->slot_count = slot_count;
     return shard;
@@ -230,6 +230,24 @@ static bool is_replaced(const struct change *change, const struct key_entry *ent
     return entry->id == change->key_id || entry->team_id == change->team_id;
 }
 
+/* Walk over the keys that a change reads again: start with *cursor = 0; NULL at the end. */
+static struct key_use *next_concerned(const struct keyring *keyring, const struct change *change,
+                                      size_t *cursor)
+{
+    struct key_use *use;
+
+    if (change->team_id == 0 && *cursor == 0) {
+        *cursor = 1;
+        return find_use(keyring, change->key_id);
+    }
+    if (change->team_id == 0)
+        return NULL;
+    while ((use = map_next(&keyring->by_id, cursor)) != NULL)
+        if (use->team_id == change->team_id)
+            break;
+    return use;
+}
+
 /* Note in which shards the change's entries stand, and are to stand. */
 static void touch_shards(struct keyring *keyring, struct change *change)
 {
@@ -240,12 +258,9 @@ static void touch_shards(struct keyring *keyring, struct change *change)
         change->is_touched[node->entry.hash[0]] = true;
         change->fresh_count[node->entry.hash[0]]++;
     }
-    while ((use = map_next(&keyring->by_id, &cursor)) != NULL) {
-        if (use->id != change->key_id && use->team_id != change->team_id)
-            continue;
+    while ((use = next_concerned(keyring, change, &cursor)) != NULL)
         for (struct list *at = use->entries.next; at != &use->entries; at = at->next)
             change->is_touched[LIST_ENTRY(at, struct node, in_key)->entry.hash[0]] = true;
-    }
 }
 
 /* Build one shard anew: what stays of the current one and, by the caller, what is fresh. */
@@ -294,11 +309,9 @@ static void retire_entries(struct keyring *keyring, const struct change *change)
     size_t cursor = 0;
     struct key_use *use;
 
-    while ((use = map_next(&keyring->by_id, &cursor)) != NULL) {
+    while ((use = next_concerned(keyring, change, &cursor)) != NULL) {
         struct list *at;
 
-        if (use->id != change->key_id && use->team_id != change->team_id)
-            continue;
         while ((at = list_pop_front(&use->entries)) != NULL) {
             struct node *node = LIST_ENTRY(at, struct node, in_key);
             struct shard *shard = current_shard(keyring, node->entry.hash[0]);

@@ -6,6 +6,7 @@
 #include "policy/team.h"
 #include "store/stmt.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define MS_PER_SECOND 1000
@@ -270,6 +271,8 @@ static enum tg_status update(struct key_job *job, struct db *db, struct err *err
     const struct key_input *input = &job->input;
     struct stmt *stmt;
 
+    assert(before->models != NULL);
+    assert(before->metadata != NULL);
     TRY(stmt_use(db, sql_update, &stmt, err));
     stmt_bind_int(stmt, 1, before->id);
     stmt_bind_text(stmt, 2, input->has_name ? input->name : span_from(before->name));

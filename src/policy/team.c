@@ -5,6 +5,7 @@
 #include "policy/key.h"
 #include "store/stmt.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define TEAM_COLUMNS                                                                               \
@@ -183,6 +184,7 @@ static enum tg_status update(struct team_job *job, struct db *db, struct err *er
     const struct team_input *input = &job->input;
     struct stmt *stmt;
 
+    assert(before->metadata != NULL);
     if (before->archived_at_ms != 0)
         return err_set(err, TG_CONFLICT, "the team is archived");
     TRY(stmt_use(db, sql_update, &stmt, err));

@@ -434,11 +434,14 @@ static enum tg_status create(struct token_job *job, struct db *db, struct err *e
 
 static enum tg_status set_up(struct token_job *job, struct db *db, struct err *err)
 {
+    char name[sizeof("owner, set up ") + CLOCK_RFC3339_SIZE] = "owner, set up ";
     const struct draft draft = {
-        .name = job->input.has_name ? job->input.name : SPAN("owner"),
+        .name = job->input.has_name ? job->input.name : span_of(name, sizeof(name) - 2),
         .role = SPAN("owner"),
     };
 
+    /* A name of its own: an earlier owner's token, even one that is over, keeps its. */
+    clock_format_rfc3339(clock_wall_ms(), name + strlen(name));
     return insert(job, db, &draft, err);
 }
 

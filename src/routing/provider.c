@@ -334,35 +334,45 @@ static enum tg_status check_count(struct db *db, struct err *err)
     return TG_OK;
 }
 
+/* The row alone; what may be missing follows. */
+static enum tg_status insert_row(struct provider_job *job, struct db *db, const char *public_id,
+                                 struct err *err)
+{
+    const struct provider_input *input = &job->input;
+    const enum provider_source source =
+        job->action == PROVIDER_UPSERT ? PROVIDER_FROM_ENVIRONMENT : PROVIDER_FROM_API;
+    char base_url[PROVIDER_URL_SIZE];
+    struct stmt *stmt;
+
+    TRY(provider_mend_url(catalogue_kind(input->kind),
+                          input->has_base_url ? input->base_url : SPAN_EMPTY, base_url, err));
+    TRY(stmt_use(db, sql_insert, &stmt, err));
+    stmt_bind_text(stmt, 1, span_from(public_id));
+    stmt_bind_text(stmt, 2, input->name);
+    stmt_bind_text(stmt, 3, input->kind);
+    stmt_bind_text(stmt, 4, span_from(base_url));
+    stmt_bind_text(stmt, 5, span_from(source_names[source]));
+    stmt_bind_int(stmt, 6, clock_wall_ms());
+    return run_named(job, stmt, err);
+}
+
 static enum tg_status create(struct provider_job *job, struct db *db, struct err *err)
 {
     const struct provider_input *input = &job->input;
     struct provider row = { 0 };
-    char base_url[PROVIDER_URL_SIZE];
-    struct stmt *stmt;
+    char public_id[ID_TEXT_SIZE];
 
+    id_make_name("prov_", public_id);
     TRY(check_count(db, err));
-    TRY(provider_mend_url(catalogue_kind(input->kind),
-                          input->has_base_url ? input->base_url : SPAN_EMPTY, base_url, err));
-    id_make_name("prov_", row.public_id);
-    TRY(stmt_use(db, sql_insert, &stmt, err));
-    stmt_bind_text(stmt, 1, span_from(row.public_id));
-    stmt_bind_text(stmt, 2, input->name);
-    stmt_bind_text(stmt, 3, input->kind);
-    stmt_bind_text(stmt, 4, span_from(base_url));
-    stmt_bind_text(stmt, 5,
-                   span_from(source_names[job->action == PROVIDER_UPSERT ? PROVIDER_FROM_ENVIRONMENT
-                                                                         : PROVIDER_FROM_API]));
-    stmt_bind_int(stmt, 6, clock_wall_ms());
-    TRY(run_named(job, stmt, err));
-    TRY(provider_get(db, span_from(row.public_id), &row, err));
+    TRY(insert_row(job, db, public_id, err));
+    TRY(provider_get(db, span_from(public_id), &row, err));
     if (input->has_secret && input->secret.len > 0)
         TRY(store_secret(job, db, &row, err));
     if (input->has_is_default)
         TRY(set_default(job, db, row.id, err));
     if (input->has_is_enabled && !input->is_enabled)
         TRY(run_with_int(db, sql_disable, row.id, clock_wall_ms(), err));
-    return provider_get(db, span_from(row.public_id), &job->after, err);
+    return provider_get(db, span_from(public_id), &job->after, err);
 }
 
 static bool has_same_origin(const char *a_url, const char *b_url)

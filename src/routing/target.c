@@ -68,35 +68,61 @@ static void put_host(struct span host, struct target_url *url)
     url->host[host.len] = '\0';
 }
 
-/* Take "host", "host:port", "[address]:port" apart. */
+static int default_port(bool is_tls)
+{
+    return is_tls ? PORT_HTTPS : PORT_HTTP;
+}
+
+/* Cut "host", "host:port", "[address]:port" in two; what is no host's form has an empty host. */
+static struct span cut_host(struct span authority, struct span *ret_rest)
+{
+    const bool is_bracketed = span_starts_with(authority, SPAN("["));
+    size_t at;
+
+    *ret_rest = SPAN_EMPTY;
+    if (!span_find_byte(authority, is_bracketed ? ']' : ':', &at))
+        return is_host_name(authority) ? authority : SPAN_EMPTY;
+    *ret_rest = span_from_offset(authority, at + (is_bracketed ? 1 : 0));
+    if (is_bracketed) {
+        const struct span address = span_of(authority.ptr + 1, at - 1);
+
+        return is_ipv6(address) ? address : SPAN_EMPTY;
+    }
+    authority.len = at;
+    return is_host_name(authority) ? authority : SPAN_EMPTY;
+}
+
+/* What the Host field says: no port where it is the scheme's. */
+static void put_authority(struct target_url *url)
+{
+    const bool is_bracketed = strchr(url->host, ':') != NULL;
+    const int len =
+        snprintf(url->authority, sizeof(url->authority), is_bracketed ? "[%s]" : "%s", url->host);
+
+    if (url->port != default_port(url->is_tls))
+        (void)snprintf(url->authority + len, sizeof(url->authority) - (size_t)len, ":%d",
+                       url->port);
+}
+
 static enum tg_status parse_authority(struct span authority, struct target_url *url,
                                       struct err *err)
 {
-    const bool is_bracketed = span_starts_with(authority, SPAN("["));
-    struct span host = authority;
-    struct span rest = SPAN_EMPTY;
-    int64_t port = url->is_tls ? PORT_HTTPS : PORT_HTTP;
+    int64_t port = default_port(url->is_tls);
+    struct span host;
+    struct span rest;
     size_t at;
 
     if (span_find_byte(authority, '@', &at))
         return bad_url(err, "it must have no user or password");
-    if (span_find_byte(authority, is_bracketed ? ']' : ':', &at)) {
-        host = is_bracketed ? span_of(authority.ptr + 1, at - 1) : span_of(authority.ptr, at);
-        rest = span_from_offset(authority, at + (is_bracketed ? 1 : 0));
-    }
-    if (host.len >= sizeof(url->host) || !(is_bracketed ? is_ipv6(host) : is_host_name(host)))
+    host = cut_host(authority, &rest);
+    if (host.len == 0 || host.len >= sizeof(url->host))
         return bad_url(err, "its host is missing or not a name or address");
     if (rest.len > 0 && (rest.ptr[0] != ':' ||
                          !span_to_int64(span_from_offset(rest, 1), PORT_MAX, &port) || port == 0))
         return bad_url(err, "its port must be 1 to 65535");
     put_host(host, url);
     url->port = (int)port;
-    if (port == (url->is_tls ? PORT_HTTPS : PORT_HTTP))
-        (void)snprintf(url->authority, sizeof(url->authority), is_bracketed ? "[%s]" : "%s",
-                       url->host);
-    else
-        (void)snprintf(url->authority, sizeof(url->authority), is_bracketed ? "[%s]:%d" : "%s:%d",
-                       url->host, url->port);
+    put_authority(url);
     return TG_OK;
 }
 

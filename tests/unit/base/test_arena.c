@@ -39,6 +39,15 @@ START_TEST(never_passes_its_cap)
     ck_assert_ptr_null(arena_zalloc(&arena, 5000));
     ck_assert_ptr_null(arena_copy(&arena, span_of("", 5000)).ptr);
     arena_fini(&arena);
+    for (size_t len = 0; len < 600; len++) { /* the first piece already */
+        bool is_given;
+
+        arena_init(&arena, 64, 512);
+        is_given = arena_alloc(&arena, len) != NULL;
+        ck_assert_uint_le(arena.used_bytes, 512);
+        ck_assert(is_given || len > 400);
+        arena_fini(&arena);
+    }
 }
 END_TEST
 

@@ -46,6 +46,11 @@ START_TEST(never_cuts_inside_a_character)
         (void)err_set(&err, TG_IO, "%s", text);
         ck_assert_uint_eq(strlen(err.text), before == 3 ? ERR_TEXT_MAX - 1 : start);
     }
+    /* One byte too long, which is the character's last. */
+    memset(text, 'x', ERR_TEXT_MAX - 3);
+    strcpy(text + ERR_TEXT_MAX - 3, "\xE2\x82\xAC");
+    (void)err_set(&err, TG_IO, "%s", text);
+    ck_assert_uint_eq(strlen(err.text), ERR_TEXT_MAX - 3);
 }
 END_TEST
 

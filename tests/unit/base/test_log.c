@@ -282,6 +282,12 @@ START_TEST(a_stalled_reader_costs_lines_that_are_counted)
     ck_assert_int_gt(dropped, 0);
     ck_assert_int_ge(written, LOG_RING_LINES);
     free(text);
+    /* Reported once: the next log begins with none. */
+    start(LOG_LOGFMT, LOG_INFO);
+    log_event(LOG_INFO, "one");
+    text = stop();
+    ck_assert_str_eq(text, "ts=" TS " level=info event=\"one\"\n");
+    free(text);
 }
 END_TEST
 
