@@ -4,6 +4,7 @@
 #include "tollgate/status.h"
 #include "tollgate/usage.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,9 @@ struct tg_request_places {
     size_t include_usage_start, include_usage_end;   /* its value */
     size_t stream_options_start, stream_options_end; /* the whole value, where it is null */
     size_t max_output_start, max_output_end; /* the value of the field that bounds the output */
+    size_t max_output_other_start,
+        max_output_other_end; /* where two such fields are given: that of
+                                 the smaller; who lowers one lowers both */
 };
 
 struct tg_request {
@@ -83,6 +87,20 @@ struct tg_short_text {
 
 #define TG_CHOICES_MAX 128
 
+#define TG_WIRE_COUNTS_MAX 16
+
+#define TG_SHAPE_MAX       384
+#define TG_SHAPE_HOLES_MAX 2
+
+/* The bytes of an event around the strings that change from one event of a stream to the next. What
+ * has the same bytes around its own strings says the same, and need not be read again. */
+struct tg_event_shape {
+    char bytes[TG_SHAPE_MAX];
+    size_t len[TG_SHAPE_HOLES_MAX + 1]; /* of the pieces before, between and behind the strings */
+    int holes;                          /* 0: no shape */
+    int text_hole;                      /* the one that holds visible text */
+};
+
 /* Gathered over one answer; zeroed at its start. Copies what it keeps. */
 struct tg_answer {
     uint32_t flags;
@@ -98,7 +116,10 @@ struct tg_answer {
     int64_t events;
     int64_t provider_cost_nusd;
     size_t raw_usage_start,
-        raw_usage_end; /* in the bytes of the latest call that found usage; equal: none */
+        raw_usage_end; /* the usage object in the bytes of the latest call; equal: none */
+    int64_t wire_counts[TG_WIRE_COUNTS_MAX]; /* the dialect's own: each count as last sent, plus 1;
+                                                0: not yet */
+    struct tg_event_shape shape; /* of the latest event that brought text and nothing else */
 };
 
 /* What to do with a whole event of a stream. */

@@ -74,11 +74,11 @@ enum tg_status {
 
 struct tg_status_info {
     const char *name;     /* "TG_INVALID" */
-    int http;             /* HTTP status of an answer that carries it */
     const char *code;     /* stable word for programs */
     const char *type;     /* `error.type` in OpenAI's envelope */
-    bool may_retry;       /* the same request may succeed later */
     const char *sentence; /* for people; used where nothing more exact is known */
+    int http;             /* HTTP status of an answer that carries it */
+    bool may_retry;       /* the same request may succeed later */
 };
 
 /* Describe `status`. Never NULL; static storage. */

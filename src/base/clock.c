@@ -184,7 +184,7 @@ static bool take_time(struct span *rest, int64_t *ret_ms)
         if (decimals == 0)
             return false;
     }
-    *ret_ms = ((hour * 60 + minute) * 60 + second) * INT64_C(1000) + ms;
+    *ret_ms = INT64_C(3600000) * hour + INT64_C(60000) * minute + INT64_C(1000) * second + ms;
     return true;
 }
 
@@ -205,7 +205,7 @@ static bool take_offset(struct span *rest, int64_t *ret_ms)
     if (!take_number(rest, 2, 0, 23, &hour) || !take_byte(rest, ':') ||
         !take_number(rest, 2, 0, 59, &minute))
         return false;
-    *ret_ms = sign * (hour * 60 + minute) * INT64_C(60000);
+    *ret_ms = sign * INT64_C(60000) * (hour * 60 + minute);
     return true;
 }
 

@@ -25,8 +25,13 @@ enum tg_status err_set(struct err *err, enum tg_status status, const char *forma
 }
 
 static const struct tg_status_info infos[TG_STATUS_COUNT] = {
-#define TG_STATUS_INFO(name, http, code, type, retry, sentence)                                    \
-    [name] = { #name, http, code, type, retry, sentence },
+#define TG_STATUS_INFO(status, http_, code_, type_, retry_, sentence_)                             \
+    [status] = { .name = #status,                                                                  \
+                 .code = (code_),                                                                  \
+                 .type = (type_),                                                                  \
+                 .sentence = (sentence_),                                                          \
+                 .http = (http_),                                                                  \
+                 .may_retry = (retry_) },
     TG_STATUSES(TG_STATUS_INFO)
 #undef TG_STATUS_INFO
 };

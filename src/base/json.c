@@ -33,7 +33,9 @@ static bool fail(struct check *c, const char *problem)
 /* The next byte, or NUL at the end, which no rule accepts either. */
 static char peek(const struct check *c)
 {
-    return c->at < c->text.len ? c->text.ptr[c->at] : '\0';
+    if (c->at == c->text.len)
+        return '\0';
+    return c->text.ptr[c->at];
 }
 
 static bool take(struct check *c, char byte)
@@ -315,25 +317,31 @@ static enum tg_status check_node(const cJSON *node, struct err *err)
     return cJSON_IsObject(node) ? refuse_duplicates(node, err) : TG_OK;
 }
 
-/* Look at each node of the tree, parents first. */
+/* A walk over a tree, parents first; cJSON's nodes do not know theirs. */
+struct walk {
+    const cJSON *parents[JSON_DEPTH_MAX];
+    int depth;
+};
+
+/* The node after `node`, or NULL. */
+static const cJSON *next_node(struct walk *walk, const cJSON *node)
+{
+    if (node->child != NULL) {
+        assert(walk->depth < JSON_DEPTH_MAX);
+        walk->parents[walk->depth++] = node;
+        return node->child;
+    }
+    while (node->next == NULL && walk->depth > 0)
+        node = walk->parents[--walk->depth];
+    return node->next;
+}
+
 static enum tg_status check_tree(const cJSON *tree, struct err *err)
 {
-    const cJSON *parents[JSON_DEPTH_MAX];
-    const cJSON *node = tree;
-    int depth = 0;
+    struct walk walk = { .depth = 0 };
 
-    while (node != NULL) {
+    for (const cJSON *node = tree; node != NULL; node = next_node(&walk, node))
         TRY(check_node(node, err));
-        if (node->child != NULL) {
-            assert(depth < JSON_DEPTH_MAX);
-            parents[depth++] = node;
-            node = node->child;
-            continue;
-        }
-        while (node->next == NULL && depth > 0)
-            node = parents[--depth];
-        node = node->next;
-    }
     return TG_OK;
 }
 

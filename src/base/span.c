@@ -61,20 +61,46 @@ bool span_find_byte(struct span s, char byte, size_t *ret_at)
     return true;
 }
 
-/* Find `needle` (2 bytes or more) from `start` on without vectors. */
-static bool find_from(struct span s, size_t start, struct span needle, size_t *ret_at)
-{
-    const char *at = memmem(s.ptr + start, s.len - start, needle.ptr, needle.len);
+#ifdef __SSE2__
 
-    if (at == NULL)
-        return false;
-    *ret_at = (size_t)(at - s.ptr);
-    return true;
+/* A bit for each of the 16 places from `at` on where the needle's first two bytes stand. Reads 17
+ * bytes. */
+static unsigned probe16(const char *at, __m128i first, __m128i second)
+{
+    const __m128i is_first = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)at), first);
+    const __m128i is_second = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(at + 1)), second);
+
+    return (unsigned)_mm_movemask_epi8(_mm_and_si128(is_first, is_second));
 }
+
+/* Find `needle` (2 bytes or more) at one of the places from `*start` on that can be probed; else
+ * move
+ * `*start` behind them. */
+static bool find_probed(struct span s, struct span needle, size_t *start)
+{
+    const __m128i first = _mm_set1_epi8(needle.ptr[0]);
+    const __m128i second = _mm_set1_epi8(needle.ptr[1]);
+    const size_t last = s.len - needle.len; /* last place where it may begin */
+
+    for (size_t block = *start; s.len - block >= 17; block += 16) {
+        unsigned hits = probe16(s.ptr + block, first, second);
+
+        for (; hits != 0; hits &= hits - 1) {
+            *start = block + (unsigned)__builtin_ctz(hits);
+            if (*start <= last && memcmp(s.ptr + *start, needle.ptr, needle.len) == 0)
+                return true;
+        }
+        *start = block + 16;
+    }
+    return false;
+}
+
+#endif
 
 bool span_find(struct span s, struct span needle, size_t *ret_at)
 {
     size_t start = 0;
+    const char *at;
 
     assert(needle.len > 0);
     if (needle.len == 1)
@@ -82,30 +108,16 @@ bool span_find(struct span s, struct span needle, size_t *ret_at)
     if (s.len < needle.len)
         return false;
 #ifdef __SSE2__
-    /* Compare the needle's first two bytes at 16 places at once; only where both fit, look closer.
-     * The second load ends at start + 17. */
-    const __m128i first = _mm_set1_epi8(needle.ptr[0]);
-    const __m128i second = _mm_set1_epi8(needle.ptr[1]);
-    const size_t last = s.len - needle.len; /* last place where it may begin */
-
-    for (; s.len - start >= 17; start += 16) {
-        const char *at = s.ptr + start;
-        const __m128i is_first = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)at), first);
-        const __m128i is_second =
-            _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(at + 1)), second);
-        unsigned hits = (unsigned)_mm_movemask_epi8(_mm_and_si128(is_first, is_second));
-
-        for (; hits != 0; hits &= hits - 1) {
-            const size_t place = start + (unsigned)__builtin_ctz(hits);
-
-            if (place <= last && memcmp(s.ptr + place, needle.ptr, needle.len) == 0) {
-                *ret_at = place;
-                return true;
-            }
-        }
+    if (find_probed(s, needle, &start)) {
+        *ret_at = start;
+        return true;
     }
 #endif
-    return find_from(s, start, needle, ret_at);
+    at = memmem(s.ptr + start, s.len - start, needle.ptr, needle.len);
+    if (at == NULL)
+        return false;
+    *ret_at = (size_t)(at - s.ptr);
+    return true;
 }
 
 bool span_cut(struct span *rest, char separator, struct span *ret_head)

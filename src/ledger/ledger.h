@@ -6,8 +6,8 @@
 #include "store/writer.h"
 #include "tollgate/usage.h"
 
-/* The book of every call: a hold before dispatch, one charge after, never a change. All of it runs
- * as jobs of the ledger writer, so no two of these decisions ever race.
+/* The book of every call: a hold before dispatch, one charge after, never a change. All of it runs as
+ * jobs of the ledger writer, so no two of these decisions ever race.
  *
  * Invariants
  *   Each hold ends exactly once, in the transaction that inserts its charge.
@@ -18,20 +18,20 @@
 struct ledger;
 
 enum ledger_flags {
-    LEDGER_STREAM = 1u << 0,         /* a streamed answer */
-    LEDGER_ESTIMATED = 1u << 1,      /* no usage record came: counted from what was seen */
-    LEDGER_UNPRICED = 1u << 2,       /* a class with tokens has no price */
-    LEDGER_CLIENT_GONE = 1u << 3,    /* the client left before the end */
-    LEDGER_UPSTREAM_ERROR = 1u << 4, /* the provider answered with an error, or broke off */
-    LEDGER_OVERRUN = 1u << 5,        /* cost or tokens above the hold */
-    LEDGER_UNBOUNDED = 1u << 6, /* the provider fetches input itself: held the context window */
-    LEDGER_CEILING_UNKNOWN = 1u << 7, /* no output ceiling known: held the default */
-    LEDGER_ENCODED = 1u << 8,         /* the answer was compressed: charged from its bound */
-    LEDGER_PRICE_FALLBACK = 1u << 9,  /* a class was priced at another class's price */
-    LEDGER_USAGE_DOUBTFUL = 1u << 10, /* the usage record contradicted itself and was bounded */
-    LEDGER_RETRIED = 1u << 11,        /* sent again on a fresh connection */
-    LEDGER_DRAINED = 1u << 12,        /* read to the end after the client had left */
-    LEDGER_NOT_SENT = 1u << 13,       /* nothing reached the provider: a release */
+    LEDGER_STREAM = 1u << 0,           /* a streamed answer */
+    LEDGER_ESTIMATED = 1u << 1,        /* no usage record came: counted from what was seen */
+    LEDGER_UNPRICED = 1u << 2,         /* a class with tokens has no price */
+    LEDGER_CLIENT_GONE = 1u << 3,      /* the client left before the end */
+    LEDGER_UPSTREAM_ERROR = 1u << 4,   /* the provider answered with an error, or broke off */
+    LEDGER_OVERRUN = 1u << 5,          /* cost or tokens above the hold */
+    LEDGER_UNBOUNDED = 1u << 6,        /* the provider fetches input itself: held the context window */
+    LEDGER_CEILING_UNKNOWN = 1u << 7,  /* no output ceiling known: held the default */
+    LEDGER_ENCODED = 1u << 8,          /* the answer was compressed: charged from its bound */
+    LEDGER_PRICE_FALLBACK = 1u << 9,   /* a class was priced at another class's price */
+    LEDGER_USAGE_DOUBTFUL = 1u << 10,  /* the usage record contradicted itself and was bounded */
+    LEDGER_RETRIED = 1u << 11,         /* sent again on a fresh connection */
+    LEDGER_DRAINED = 1u << 12,         /* read to the end after the client had left */
+    LEDGER_NOT_SENT = 1u << 13,        /* nothing reached the provider: a release */
 };
 
 enum ledger_outcome {
@@ -61,11 +61,11 @@ struct ledger_hold {
     int32_t key_id;
     int32_t provider_id;
     struct span dialect;
-    struct span model;           /* as asked, 1..256 bytes */
-    int64_t input_bound_tokens;  /* 0..TG_COUNT_MAX */
-    int64_t output_bound_tokens; /* 0..TG_COUNT_MAX */
-    int64_t amount_nusd;         /* 0 or more */
-    uint32_t flags;              /* enum ledger_flags */
+    struct span model;            /* as asked, 1..256 bytes */
+    int64_t input_bound_tokens;   /* 0 or more; above TG_COUNT_MAX it is cut */
+    int64_t output_bound_tokens;  /* 0 or more; above TG_COUNT_MAX it is cut */
+    int64_t amount_nusd;          /* 0 or more */
+    uint32_t flags;               /* enum ledger_flags */
 };
 
 struct ledger_hold_job {
@@ -76,6 +76,13 @@ struct ledger_hold_job {
 
 /* Fill in class and run. `done` gets TG_OK when the hold is durable. */
 void ledger_hold_job_init(struct ledger_hold_job *job, struct ledger *ledger);
+
+/* What that job does, for a job that decides more in the same step.
+ *
+ * Errors  TG_CONFLICT: the attempt has a hold already (a bug); TG_IO, TG_NO_MEMORY, TG_CORRUPT
+ * Thread  writer, inside a job */
+TG_MUST_CHECK enum tg_status ledger_post_hold(struct ledger *ledger, const struct ledger_hold *hold,
+                                              struct err *err);
 
 /* The price of one class as it was charged. */
 struct ledger_rate {
@@ -110,7 +117,7 @@ struct ledger_charge {
     int64_t request_bytes;
     int64_t answer_bytes;
     /* the receipt's extras, kept for LEDGER_DETAIL_DAYS; all may be empty */
-    struct span raw_usage; /* JSON as the provider sent it, at most LEDGER_RAW_USAGE_MAX bytes */
+    struct span raw_usage;  /* JSON as the provider sent it, at most LEDGER_RAW_USAGE_MAX bytes */
     struct span response_id;
     struct span upstream_request_id;
     struct span client; /* user agent, at most 256 bytes */
@@ -127,10 +134,23 @@ struct ledger_settle_job {
     bool was_settled_before; /* out: the charge stood already, nothing was changed */
 };
 
+/* Fill in class and run. `done` gets TG_OK when the charge is durable, also when it was before. A bill is
+ * never turned down: a count outside 0..TG_COUNT_MAX is cut and flagged LEDGER_USAGE_DOUBTFUL, an attempt
+ * without a hold is charged all the same and counted as lost; a cost above the hold is flagged
+ * LEDGER_OVERRUN. */
 void ledger_settle_job_init(struct ledger_settle_job *job, struct ledger *ledger);
 
-/* Open the book on the writer's connection before the writer starts: prepare statements, load the
- * interned dimensions and turn every open hold into an unreconciled charge.
+/* What that job does, for a job that does more in the same step.
+ *
+ * ret_was_settled  the charge stood already and nothing was changed
+ * Errors           TG_IO, TG_NO_MEMORY, TG_CORRUPT
+ * Thread           writer, inside a job */
+TG_MUST_CHECK enum tg_status ledger_post_charge(struct ledger *ledger,
+                                                const struct ledger_charge *charge,
+                                                bool *ret_was_settled, struct err *err);
+
+/* Open the book on the writer's connection before the writer starts: prepare statements and turn every
+ * open hold into an unreconciled charge of its whole amount, its bounds as usage.
  *
  * ret_recovered  holds that were open
  * ret_last_id    the largest id stored, the floor for new ones
@@ -142,13 +162,24 @@ TG_MUST_CHECK enum tg_status ledger_open(struct db *db, struct ledger **ret_ledg
 /* Join the book to its writer; before the first job. */
 void ledger_attach(struct ledger *ledger, struct writer *writer);
 
+/* After writer_stop, or where no writer was attached before db_close. Accepts NULL. */
 void ledger_close(struct ledger *ledger);
 
-/* Hand an unreconciled charge its final amount, as an adjustment row that names it. */
+/* Since the start; each but the first stays 0 unless something is wrong. Any thread. */
+struct ledger_stats {
+    int64_t charges;      /* attempts settled */
+    int64_t repeats;      /* settled again with the same cost */
+    int64_t contradicted; /* settled again with another cost, which was not taken */
+    int64_t lost;         /* settled without a hold */
+};
+void ledger_stats(const struct ledger *ledger, struct ledger_stats *ret_stats);
+
+/* Hand an unreconciled charge its final amount, as an adjustment row that names it and belongs to its
+ * time: in reports and limits the two add up to what was decided. */
 enum ledger_reconcile_action {
     LEDGER_RECONCILE_CHARGE,  /* it stands as it is */
-    LEDGER_RECONCILE_RELEASE, /* nothing was used */
-    LEDGER_RECONCILE_AMOUNT   /* this much */
+    LEDGER_RECONCILE_RELEASE, /* nothing was used: tokens and money are taken back */
+    LEDGER_RECONCILE_AMOUNT   /* this much money; what it took in tokens stays at the bound */
 };
 
 struct ledger_reconcile_job {
@@ -163,18 +194,16 @@ struct ledger_reconcile_job {
 /* `done` gets TG_NOT_FOUND: no such charge; TG_CONFLICT: not unreconciled, or reconciled before. */
 void ledger_reconcile_job_init(struct ledger_reconcile_job *job, struct ledger *ledger);
 
-struct ledger_verdict {
-    int64_t charges;      /* rows looked at */
-    int64_t differences;  /* between charges and rollups, in any dimension */
-    int64_t double_ended; /* attempts with a hold and a charge */
-    int64_t out_of_range; /* rows that break a rule of their kind */
-    int64_t open_holds;
+/* Delete details of charges before a time, oldest first, LEDGER_EXPIRE_MAX at most. */
+struct ledger_expire_job {
+    struct writer_job job;
+    struct ledger *ledger;
+    int64_t before_ms; /* wall time; usually LEDGER_DETAIL_DAYS ago */
+    int64_t deleted;   /* out: LEDGER_EXPIRE_MAX means that there may be more */
 };
 
-/* Recompute what the file can prove, on a read connection in one snapshot.
- *
- * Errors  TG_IO, TG_CORRUPT; differences are not an error, the caller judges */
-TG_MUST_CHECK enum tg_status ledger_verify(struct db *db, struct ledger_verdict *ret_verdict,
-                                           struct err *err);
+#define LEDGER_EXPIRE_MAX 500
+
+void ledger_expire_job_init(struct ledger_expire_job *job, struct ledger *ledger);
 
 #endif

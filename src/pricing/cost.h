@@ -12,10 +12,17 @@
  * product and sum inside 128 bits. */
 #define COST_PRICE_MAX INT64_C(5000000000000)
 
-/* One class priced: which row, and whether another class's price stood in for a missing one. */
+/* What a price is for: one of what the class counts, or, where it counts milliseconds, a second or
+ * an hour of them. A price by the hour does not divide by 3,600, so it is divided with the total.
+ */
+enum cost_per { COST_PER_COUNT, COST_PER_SECOND, COST_PER_HOUR };
+
+/* One class priced: which row, and whether another class's or tier's price stood in for a missing
+ * one. */
 struct cost_rate {
     int64_t price_id; /* row of the book; 0: no price */
     int64_t unit_price_pusd;
+    enum cost_per per;
     bool is_fallback;
 };
 
@@ -40,7 +47,9 @@ TG_MUST_CHECK enum tg_status cost_of(const struct tg_usage *usage, const struct 
 /* The most that so many input and output tokens can cost at the dearest of the prices that may
  * apply, rounded up.
  *
- * Errors  TG_OUT_OF_RANGE */
+ * tokens  0..TG_COUNT_MAX
+ * pusd    0..COST_PRICE_MAX a token
+ * Errors  TG_OUT_OF_RANGE: an input outside its bounds, or a result beyond int64 nusd */
 TG_MUST_CHECK enum tg_status cost_bound(int64_t input_tokens, int64_t output_tokens,
                                         int64_t dearest_input_pusd, int64_t dearest_output_pusd,
                                         int64_t *ret_nusd);
