@@ -158,6 +158,71 @@ $(OUT)/load: tests/bench/load.c
 	@echo "ld $@"
 	@$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $<
 
+# --- the forms of a check -----------------------------------------------------------------------
+.PHONY: layers format-check lint drift
+layers:
+	@.ci/layers src/LAYERS src/*/*.[ch]
+
+C_FILES = $(wildcard src/*/*.[ch] include/tollgate/*.h tests/*/*.[ch] tests/unit/*/*.[ch])
+## make fmt            format the sources
+fmt:
+	clang-format -i $(C_FILES)
+format-check:
+	@clang-format --dry-run -Werror $(C_FILES)
+# One file at a time: with several in a run clang-tidy 14 reports false va_list findings.
+LINTED = $(wildcard src/*/*.c)
+lint: $(LINTED:src/%.c=build/lint/%.ok)
+build/lint/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h include/tollgate/*.h)
+	@mkdir -p $(@D)
+	@echo "tidy $<"
+	@clang-tidy --quiet $< -- -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc $(LLHTTP_INC) 2>/dev/null && touch $@
+## make tidy           layers, vendor headers, format, clang-tidy
+tidy: layers format-check
+	@$(MAKE) -j$(JOBS) lint
+
+## make schema         write migrations/schema.sql anew
+schema: $(OUT)/integration_tests
+	OUT=$(OUT) WRITE_SCHEMA=migrations/schema.sql CK_RUN_SUITE=migrate $<
+
+# Each suite prints what it took; the shares stand in tests/README.md.
+timed = @start=$$(date +%s); status=0; $(2) || status=$$?; \
+        echo "[$(1) took $$(( $$(date +%s) - start )) s]"; exit $$status
+
+.PHONY: check-unit check-integration check-e2e check-crash
+check-unit: $(OUT)/unit_tests
+	$(call timed,unit tests,CK_FORK=$(CK_FORK) $<)
+check-integration: $(OUT)/integration_tests $(BIN) $(OUT)/sim
+	$(call timed,integration tests,OUT=$(OUT) $<)
+
+## make check          builds and runs every test that belongs to a change
+check: deps layers
+	@$(MAKE) -j$(JOBS) V=release all build/release/unit_tests build/release/integration_tests \
+	    build/release/sim build/release/load
+	@$(MAKE) V=release check-unit
+	@$(MAKE) V=release check-integration
+	@$(MAKE) V=release check-e2e
+
+## make check-long     sanitizers, all kill points, crash test in full
+check-long: deps tidy
+	@$(MAKE) V=asan -j$(JOBS) all build/asan/unit_tests build/asan/integration_tests
+	@ASAN_OPTIONS=detect_leaks=1 $(MAKE) V=asan check-unit check-integration
+	@$(MAKE) V=tsan -j$(JOBS) all build/tsan/unit_tests build/tsan/integration_tests
+	@$(MAKE) V=tsan check-unit check-integration
+	@$(MAKE) crash COUNT=300
+	@$(MAKE) crash-control
+
+debug:
+	@$(MAKE) V=asan all
+
+## make run            installs what is missing, builds, serves with a sandbox, makes a first key
+run: deps
+	@$(MAKE) -j$(JOBS) V=release all
+	@.ci/first-run build/release/tollgate
+
+PREFIX ?= /usr/local
+install: build/tollgate
+	install -D -m 755 build/release/tollgate $(DESTDIR)$(PREFIX)/bin/tollgate
+
 # --- what a machine needs ----------------------------------------------------------------------
 APT := gcc make pkg-config libc6-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev \
        libcjson-dev libsodium-dev check ca-certificates

@@ -303,6 +303,7 @@ int wire_serve(const struct settings *settings)
     /* Blocked before any thread starts, so that only this one takes them. */
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    umask(077);
     raise_descriptor_limit();
     if (log_start(settings->log_format, LOG_INFO, STDERR_FILENO) != TG_OK)
         return 1;

@@ -52,6 +52,8 @@ struct connector {
     int threads;
     int busy;
     bool is_closing;
+    bool has_ended;
+    pthread_t ended; /* the last thread that ended, not joined yet */
 };
 
 /* A connect in a thread's hands. A copy, so that the request can be withdrawn meanwhile. */
@@ -238,6 +240,21 @@ static void job_succeed(struct connector_job *job, CURL *handle)
     }
 }
 
+/* The shortest true account: libcurl's own says "Couldn't connect" where the system says why. */
+static const char *failure_text(const struct connector_job *job, CURL *handle, CURLcode code,
+                                const char *errors)
+{
+    long system_error = 0;
+
+    if (job->refused_an_address)
+        return "its address is link-local or reserved: not dialled";
+    if (code == CURLE_COULDNT_CONNECT &&
+        curl_easy_getinfo(handle, CURLINFO_OS_ERRNO, &system_error) == CURLE_OK &&
+        system_error != 0)
+        return strerrordesc_np((int)system_error);
+    return errors[0] != '\0' ? errors : curl_easy_strerror(code);
+}
+
 static void job_run(struct connector_job *job)
 {
     const int64_t left_ms = (job->deadline_us - clock_monotonic_us()) / 1000;
@@ -263,12 +280,8 @@ static void job_run(struct connector_job *job)
     }
     if (code == CURLE_OUT_OF_MEMORY)
         job_fail(job, TG_OVERLOADED, "no memory for a connection");
-    else if (job->refused_an_address)
-        job_fail(job, TG_UPSTREAM_UNREACHABLE,
-                 "its address is link-local or reserved: not dialled");
     else
-        job_fail(job, TG_UPSTREAM_UNREACHABLE,
-                 errors[0] != '\0' ? errors : curl_easy_strerror(code));
+        job_fail(job, TG_UPSTREAM_UNREACHABLE, failure_text(job, handle, code, errors));
     curl_easy_cleanup(handle);
 }
 
@@ -472,6 +485,8 @@ static void *thread_main(void *context)
 {
     struct connector *connector = context;
     struct connector_job job;
+    bool has_previous;
+    pthread_t previous;
 
     pthread_mutex_lock(&connector->lock);
     while (wait_for_work(connector)) {
@@ -482,9 +497,16 @@ static void *thread_main(void *context)
         pthread_mutex_lock(&connector->lock);
         job_finish(connector, &job);
     }
+    has_previous = connector->has_ended;
+    previous = connector->ended;
+    connector->has_ended = true;
+    connector->ended = pthread_self();
     connector->threads--;
     pthread_cond_signal(&connector->gone);
     pthread_mutex_unlock(&connector->lock);
+    /* Each joins the one before it, so that the last one stands for all. */
+    if (has_previous)
+        pthread_join(previous, NULL);
     return NULL;
 }
 
@@ -498,8 +520,7 @@ static bool spawn(struct connector *connector)
     if (pthread_attr_init(&attributes) != 0)
         return false;
     sigfillset(&all); /* signals are the main thread's */
-    done = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
-           pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES) == 0 &&
+    done = pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES) == 0 &&
            pthread_attr_setsigmask_np(&attributes, &all) == 0 &&
            pthread_create(&thread, &attributes, thread_main, connector) == 0;
     (void)pthread_attr_destroy(&attributes);
@@ -659,6 +680,20 @@ static bool share_start(struct connector *connector)
                CURLSHE_OK;
 }
 
+/* OpenSSL computes what it keeps of a certificate when that is first used; here once, before
+ * threads share it. */
+static void authorities_prepare(X509_STORE *authorities)
+{
+    const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(authorities);
+
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+        X509 *certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+
+        if (certificate != NULL)
+            (void)X509_check_purpose(certificate, -1, 0);
+    }
+}
+
 static enum tg_status authorities_load(struct connector *connector, const char *ca_file)
 {
     connector->authorities = X509_STORE_new();
@@ -666,9 +701,11 @@ static enum tg_status authorities_load(struct connector *connector, const char *
         return TG_NO_MEMORY;
     (void)X509_STORE_set_flags(connector->authorities,
                                X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
-    if (ca_file != NULL)
-        return X509_STORE_load_file(connector->authorities, ca_file) == 1 ? TG_OK : TG_IO;
-    return X509_STORE_set_default_paths(connector->authorities) == 1 ? TG_OK : TG_IO;
+    if (ca_file != NULL ? X509_STORE_load_file(connector->authorities, ca_file) != 1
+                        : X509_STORE_set_default_paths(connector->authorities) != 1)
+        return TG_IO;
+    authorities_prepare(connector->authorities);
+    return TG_OK;
 }
 
 static bool copy_environment(const char *upper, const char *lower, char **ret_value)
@@ -769,6 +806,10 @@ void connector_free(struct connector *connector)
         pthread_cond_wait(&connector->gone, &connector->lock);
     assert(connector->queued == 0);
     pthread_mutex_unlock(&connector->lock);
+    /* Joined, not only counted: what OpenSSL keeps a thread goes after our last word of it, and
+     * must not meet the clean-up at exit. */
+    if (connector->has_ended)
+        pthread_join(connector->ended, NULL);
     connector_destroy(connector);
 }
 
