@@ -20,7 +20,7 @@ WARN  := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-p
 BASE_FLAGS := -std=gnu17 -D_GNU_SOURCE -g -fno-omit-frame-pointer -Iinclude -Isrc $(WARN)
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 FLAGS_release := -O2 $(HARDEN)
-FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -DTOLLGATE_CHECK_SCANS
 FLAGS_tsan    := -O1 -fsanitize=thread
 FLAGS_cov     := -O0 --coverage
 # charges after the last byte: the build that the crash test must catch
@@ -144,6 +144,10 @@ unit: $(OUT)/unit_tests
 ## make integration    integration tests
 integration: $(OUT)/integration_tests $(BIN) $(OUT)/sim
 	OUT=$(OUT) $(if $(RUN),CK_RUN_SUITE=$(RUN)) $<
+
+## make schema         migrations/schema.sql, from the migrations; a test compares them
+schema: $(OUT)/integration_tests
+	SCHEMA_OUT=migrations/schema.sql CK_RUN_SUITE=migrate CK_RUN_CASE=schema $<
 
 $(OUT)/sim: $(SIM_SRC) $(wildcard tests/support/sim*.h)
 	@mkdir -p $(@D)
