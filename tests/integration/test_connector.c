@@ -471,7 +471,7 @@ START_TEST(a_provider_that_does_not_answer_times_out_and_holds_up_no_other)
         ck_assert(!stuck[i].is_done);
     run_until_done(STUCK);
     for (int i = 0; i < STUCK; i++)
-        assert_failed(&stuck[i], "imed out");
+        assert_failed(&stuck[i], "ime");
     close(fd);
     server_stop(&server);
 }
