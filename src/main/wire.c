@@ -315,8 +315,10 @@ static void take_down(struct wiring *wiring)
     /* Whatever the writer still has is handed back before the workers' memory goes. */
     writer_stop(wiring->writer, SETTLE_PATIENCE_MS);
     for (int i = 0; i < wiring->worker_count; i++)
-        worker_free(wiring->workers[i]);
+        worker_close(wiring->workers[i]);
     connector_free(wiring->connector);
+    for (int i = 0; i < wiring->worker_count; i++)
+        worker_free(wiring->workers[i]);
     target_store_close(wiring->targets);
     keyring_close(wiring->keyring);
     if (wiring->domain != NULL)

@@ -190,14 +190,23 @@ void worker_run(struct worker *worker)
     snapshot_leave(worker->services->domain, worker->reader);
 }
 
+void worker_close(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    server_free(worker->server);
+    client_pool_free(worker->pool);
+    worker->server = NULL;
+    worker->pool = NULL;
+}
+
 void worker_free(struct worker *worker)
 {
     struct list *node;
 
     if (worker == NULL)
         return;
-    server_free(worker->server);
-    client_pool_free(worker->pool);
+    worker_close(worker);
     while ((node = list_pop_front(&worker->free_exchanges)) != NULL)
         free(node); /* the node is an exchange's first member */
     loop_free(worker->loop);
