@@ -149,6 +149,9 @@ $(OUT)/load: tests/bench/load.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $<
 
+$(OUT)/ledger_bench: tests/bench/ledger.c $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $@ $^ $(LDLIBS)
+
 # --- what a machine needs ----------------------------------------------------------------------
 APT := gcc make pkg-config libc6-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev \
        libcjson-dev libsodium-dev check ca-certificates
