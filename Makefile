@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 
 V     ?= release
@@ -78,44 +78,50 @@ build/release/tollgate:
 endif
 
 $(BIN): $(OUT)/obj/main/main.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "ld $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(LIB): $(OBJ) $(GEN_OBJ) $(LLHTTP_OBJ)
 	@rm -f $@ && ar rcs $@ $^
 
 $(OUT)/obj/%.o: src/%.c | deps-once
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(if $(filter src/$*.c,$(MONEY_FILES)),$(NO_FLOAT)) $(LLHTTP_INC) -MMD -MP -c -o $@ $<
+	@echo "cc $@"
+	@$(CC) $(CFLAGS) $(if $(filter src/$*.c,$(MONEY_FILES)),$(NO_FLOAT)) $(LLHTTP_INC) -MMD -MP -c -o $@ $<
 
 $(OUT)/gen/%.o: $(GEN)/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "cc $@"
+	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OUT)/llhttp/%.o: $(LLHTTP_DIR)/%.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -g -O2 $(FLAGS_$(V)) $(LLHTTP_FLAGS) $(LLHTTP_INC) -c -o $@ $<
+	@echo "cc $@"
+	@$(CC) -std=gnu17 -g -O2 $(FLAGS_$(V)) $(LLHTTP_FLAGS) $(LLHTTP_INC) -c -o $@ $<
 
 # --- generated sources -------------------------------------------------------------------------
 EMBED := build/tools/embed
 $(EMBED): src/tools/embed.c | deps-once
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -Iinclude $(WARN) -o $@ $< -lcrypto
+	@echo "ld $@"
+	@$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -Iinclude $(WARN) -o $@ $< -lcrypto
 
 MIGRATIONS := $(sort $(wildcard migrations/[0-9]*.sql migrations/*.csv))
 ASSETS     := $(sort $(wildcard web/*.html web/*.css web/*.js web/*.svg))
 $(GEN)/migrations.c: $(EMBED) $(MIGRATIONS)
 	@mkdir -p $(@D)
-	$(EMBED) migrations $(MIGRATIONS) > $@
+	@$(EMBED) migrations $(MIGRATIONS) > $@
 $(GEN)/assets.c: $(EMBED) $(ASSETS)
 	@mkdir -p $(@D)
-	$(EMBED) assets $(ASSETS) > $@
+	@$(EMBED) assets $(ASSETS) > $@
 
 # --- tests -------------------------------------------------------------------------------------
 # Every test file defines `Suite *suite(void)`; the build gives each a name of its own and lists them.
 suite_name = suite_$(subst /,_,$(basename $(1)))
 $(OUT)/tests/%.o: tests/%.c | deps-once
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Itests $(LLHTTP_INC) -Dsuite=$(call suite_name,$*) -Wno-missing-prototypes -MMD -MP -c -o $@ $<
+	@echo "cc $@"
+	@$(CC) $(CFLAGS) -Itests $(LLHTTP_INC) -Dsuite=$(call suite_name,$*) -Wno-missing-prototypes -MMD -MP -c -o $@ $<
 
 define runner
 $(OUT)/tests/$(1)_suites.c: $(2) Makefile
@@ -125,7 +131,8 @@ $(OUT)/tests/$(1)_suites.c: $(2) Makefile
 	  echo 'suite_fn *const suites[] = {'; \
 	  for s in $(foreach f,$(2),$(call suite_name,$(f:tests/%=%))); do echo "    $$$$s,"; done; echo '    0 };'; } > $$@
 $(OUT)/$(1)_tests: $(OUT)/tests/$(1)_suites.c tests/support/runner.c $(3) $(SUPPORT_OBJ) $(LIB)
-	$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $$@ $$^ $$(shell pkg-config --libs check) $(LDLIBS)
+	@echo "ld $$@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $$@ $$^ $$(shell pkg-config --libs check) $(LDLIBS)
 endef
 $(eval $(call runner,unit,$(UNIT),$(UNIT_OBJ)))
 $(eval $(call runner,integration,$(INTEG),$(INTEG_OBJ)))
@@ -133,10 +140,10 @@ $(eval $(call runner,integration,$(INTEG),$(INTEG_OBJ)))
 .PHONY: unit integration
 ## make unit           unit tests; RUN=suite_unit_base_test_span runs one suite
 unit: $(OUT)/unit_tests
-	CK_RUN_SUITE=$(RUN) $<
+	$(if $(RUN),CK_RUN_SUITE=$(RUN)) $<
 ## make integration    integration tests
 integration: $(OUT)/integration_tests $(BIN) $(OUT)/sim
-	OUT=$(OUT) CK_RUN_SUITE=$(RUN) $<
+	OUT=$(OUT) $(if $(RUN),CK_RUN_SUITE=$(RUN)) $<
 
 ## make schema         migrations/schema.sql, from the migrations; a test compares them
 schema: $(OUT)/integration_tests
@@ -144,10 +151,77 @@ schema: $(OUT)/integration_tests
 
 $(OUT)/sim: $(SIM_SRC) $(wildcard tests/support/sim*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $(SIM_SRC) -lssl -lcrypto
+	@echo "ld $@"
+	@$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $(SIM_SRC) -lssl -lcrypto
 $(OUT)/load: tests/bench/load.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $<
+	@echo "ld $@"
+	@$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $<
+
+# --- the forms of a check -----------------------------------------------------------------------
+.PHONY: layers format-check lint drift
+layers:
+	@.ci/layers src/LAYERS src/*/*.[ch]
+
+C_FILES = $(wildcard src/*/*.[ch] include/tollgate/*.h tests/*/*.[ch] tests/unit/*/*.[ch])
+## make fmt            format the sources
+fmt:
+	clang-format -i $(C_FILES)
+format-check:
+	@clang-format --dry-run -Werror $(C_FILES)
+# One file at a time: with several in a run clang-tidy 14 reports false va_list findings.
+LINTED = $(wildcard src/*/*.c)
+lint: $(LINTED:src/%.c=build/lint/%.ok)
+build/lint/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h include/tollgate/*.h)
+	@mkdir -p $(@D)
+	@echo "tidy $<"
+	@clang-tidy --quiet $< -- -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc $(LLHTTP_INC) 2>/dev/null && touch $@
+## make tidy           layers, vendor headers, format, clang-tidy
+tidy: layers format-check
+	@$(MAKE) -j$(JOBS) lint
+
+## make schema         write migrations/schema.sql anew
+schema: $(OUT)/integration_tests
+	OUT=$(OUT) WRITE_SCHEMA=migrations/schema.sql CK_RUN_SUITE=migrate $<
+
+# Each suite prints what it took; the shares stand in tests/README.md.
+timed = @start=$$(date +%s); status=0; $(2) || status=$$?; \
+        echo "[$(1) took $$(( $$(date +%s) - start )) s]"; exit $$status
+
+.PHONY: check-unit check-integration check-e2e check-crash
+check-unit: $(OUT)/unit_tests
+	$(call timed,unit tests,CK_FORK=$(CK_FORK) $<)
+check-integration: $(OUT)/integration_tests $(BIN) $(OUT)/sim
+	$(call timed,integration tests,OUT=$(OUT) $<)
+
+## make check          builds and runs every test that belongs to a change
+check: deps layers
+	@$(MAKE) -j$(JOBS) V=release all build/release/unit_tests build/release/integration_tests \
+	    build/release/sim build/release/load
+	@$(MAKE) V=release check-unit
+	@$(MAKE) V=release check-integration
+	@$(MAKE) V=release check-e2e
+
+## make check-long     sanitizers, all kill points, crash test in full
+check-long: deps tidy
+	@$(MAKE) V=asan -j$(JOBS) all build/asan/unit_tests build/asan/integration_tests
+	@ASAN_OPTIONS=detect_leaks=1 $(MAKE) V=asan check-unit check-integration
+	@$(MAKE) V=tsan -j$(JOBS) all build/tsan/unit_tests build/tsan/integration_tests
+	@$(MAKE) V=tsan check-unit check-integration
+	@$(MAKE) crash COUNT=300
+	@$(MAKE) crash-control
+
+debug:
+	@$(MAKE) V=asan all
+
+## make run            installs what is missing, builds, serves with a sandbox, makes a first key
+run: deps
+	@$(MAKE) -j$(JOBS) V=release all
+	@.ci/first-run build/release/tollgate
+
+PREFIX ?= /usr/local
+install: build/tollgate
+	install -D -m 755 build/release/tollgate $(DESTDIR)$(PREFIX)/bin/tollgate
 
 $(OUT)/ledger_bench: tests/bench/ledger.c $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $@ $^ $(LDLIBS)

@@ -1,15 +1,35 @@
 #ifndef PRICING_BOOK_H
 #define PRICING_BOOK_H
 
+#include "base/auto.h"
 #include "base/err.h"
 #include "base/span.h"
 #include "pricing/cost.h"
 
-/* The price book in memory: immutable once built, shared with the worker loops as a snapshot. Rows are
- * append-only in the database; a change closes one (`valid_until`) and opens another. */
+/* The price book in memory: immutable once built, shared with the worker loops as a snapshot. Rows
+ * are append-only in the database; a change closes one (`valid_until`) and opens another.
+ *
+ * Of the rows of one class and tier that hold for a query, the first in this order prices it:
+ *   1 an override before a seed row: what a person has set holds at every prompt size it names,
+ *   2 the highest context tier (a cliff: it takes the whole request),
+ *   3 the latest first day,
+ *   4 a window of named hours before `else` before none,
+ *   5 the dearer one of seed rows (names that differ in case alone), the newer one of overrides.
+ * Rows of a variant (image quality, search context) and rows in a unit that the class is not
+ * counted in price nothing: a class that has no others is unpriced, never free. */
 
 struct book;
 struct db;
+struct price_list;
+
+/* Different windows in one book. */
+#define BOOK_WINDOWS_MAX 255
+
+/* Build from rows in any order; nothing of `prices` is kept.
+ *
+ * Errors  TG_CORRUPT: a row that breaks a rule, named by its id in `err`; TG_NO_MEMORY */
+TG_MUST_CHECK enum tg_status book_build(const struct price_list *prices, struct book **ret_book,
+                                        struct err *err);
 
 /* Read every row of the `price` table.
  *
@@ -18,12 +38,14 @@ struct db;
 TG_MUST_CHECK enum tg_status book_load(struct db *db, struct book **ret_book, struct err *err);
 /* Accepts NULL. void * so that a snapshot can call it. */
 void book_free(void *book);
+AUTO_PTR_DEFINE(book, book_free)
 
-/* Bring the table up to the rows of a seed file (CSV of migrations/prices.csv, embedded): new rows are
- * inserted, rows that the file no longer has or has with another value are closed at `now_ms`; overrides
- * are left alone. A file whose hash was loaded before costs nothing. Runs in the caller's transaction.
+/* Bring the table up to the rows of a seed file (CSV of migrations/prices.csv, embedded): new rows
+ * are inserted, rows that the file no longer has or has with another value are closed at `now_ms`;
+ * overrides are left alone. A file whose hash was loaded before costs nothing. Runs in the caller's
+ * transaction. What exactly is closed and opened: pricing/seed.h.
  *
- * Errors  TG_INVALID: "prices.csv line 35: ..."; TG_IO */
+ * Errors  TG_INVALID: "prices.csv line 35: ..."; TG_IO; TG_NO_MEMORY */
 TG_MUST_CHECK enum tg_status book_seed(struct db *db, struct span csv, const char *sha256_hex,
                                        int64_t now_ms, struct err *err);
 
@@ -31,27 +53,36 @@ TG_MUST_CHECK enum tg_status book_seed(struct db *db, struct span csv, const cha
 struct book_query {
     struct span provider; /* name in the book: "openai" */
     struct span model;
-    struct span tier;     /* "standard" where empty */
+    struct span tier;      /* "standard" where empty */
     int64_t prompt_tokens; /* picks the context tier */
     int64_t at_ms;         /* ms since 1970, of the admission */
 };
 
 struct book_model;
 
-/* Find a model by its exact name. NULL: not in the book. */
-const struct book_model *book_find(const struct book *book, struct span provider, struct span model);
+/* Find a model by its exact name, read as match_normalise does. NULL: not in the book. The result
+ * is borrowed from the book. */
+const struct book_model *book_find(const struct book *book, struct span provider,
+                                   struct span model);
 
-/* The price of every class, fallbacks filled in (cache_read -> input, ...; the component table of the
- * reference data). A class without any price has price_id 0. */
+/* The price of every class. A class without a row takes, flagged as a fallback, another's in the
+ * same tier: any cache write -> cache_write -> input; cached audio and images -> cache_read ->
+ * input; audio, image and video -> input or output; reasoning -> output. Where the tier has none of
+ * these, or is unknown, the same is done with the standard tier, flagged too. A class without any
+ * price has price_id 0. Only `tier`, `prompt_tokens` and `at_ms` of the query are read. */
 void book_rates(const struct book_model *model, const struct book_query *query,
                 struct cost_rates *ret_rates);
 
-/* The dearest price that any input class, and any output class, of this model may take at that time in
- * any tier up to the asked one and any context. For holds. 0 where there is none. */
+/* The dearest price that any token class of the input, and any of the output, of this model may
+ * take at that time: at any prompt size, in any window, in any tier up to the one asked for, in
+ * standard always, and in all of them where the tier asked for is unknown ("auto"). For holds. 0
+ * where there is none. */
 void book_dearest(const struct book_model *model, const struct book_query *query,
                   int64_t *ret_input_pusd, int64_t *ret_output_pusd);
 
-/* Number of rows, for the log. */
+/* Number of rows that can price something, for the log. */
 int64_t book_row_count(const struct book *book);
+/* Memory that it takes. */
+size_t book_bytes(const struct book *book);
 
 #endif

@@ -8,14 +8,21 @@
  * number of nano-dollars (nusd): integers throughout, so a total never depends on the order of its
  * parts. Pure: no I/O, no allocation. Compiled without floating-point registers. */
 
-/* The dearest unit found is an hour at 4.8e12 pusd. Together with TG_COUNT_MAX it keeps every product
- * and sum inside 128 bits. */
+/* The dearest unit found is an hour at 4.8e12 pusd. Together with TG_COUNT_MAX it keeps every
+ * product and sum inside 128 bits. */
 #define COST_PRICE_MAX INT64_C(5000000000000)
 
-/* One class priced: which row, and whether another class's price stood in for a missing one. */
+/* What a price is for: one of what the class counts, or, where it counts milliseconds, a second or
+ * an hour of them. A price by the hour does not divide by 3,600, so it is divided with the total.
+ */
+enum cost_per { COST_PER_COUNT, COST_PER_SECOND, COST_PER_HOUR };
+
+/* One class priced: which row, and whether another class's or tier's price stood in for a missing
+ * one. */
 struct cost_rate {
     int64_t price_id; /* row of the book; 0: no price */
     int64_t unit_price_pusd;
+    enum cost_per per;
     bool is_fallback;
 };
 
@@ -32,15 +39,17 @@ struct cost {
 
 /* Price `usage` at `rates`.
  *
- * Errors  TG_OUT_OF_RANGE: a count outside 0..TG_COUNT_MAX, a price outside 0..COST_PRICE_MAX, or a sum
- *         beyond int64 nusd */
+ * Errors  TG_OUT_OF_RANGE: a count outside 0..TG_COUNT_MAX, a price outside 0..COST_PRICE_MAX, or a
+ * sum beyond int64 nusd */
 TG_MUST_CHECK enum tg_status cost_of(const struct tg_usage *usage, const struct cost_rates *rates,
                                      struct cost *ret_cost);
 
-/* The most that so many input and output tokens can cost at the dearest of the prices that may apply,
- * rounded up.
+/* The most that so many input and output tokens can cost at the dearest of the prices that may
+ * apply, rounded up.
  *
- * Errors  TG_OUT_OF_RANGE */
+ * tokens  0..TG_COUNT_MAX
+ * pusd    0..COST_PRICE_MAX a token
+ * Errors  TG_OUT_OF_RANGE: an input outside its bounds, or a result beyond int64 nusd */
 TG_MUST_CHECK enum tg_status cost_bound(int64_t input_tokens, int64_t output_tokens,
                                         int64_t dearest_input_pusd, int64_t dearest_output_pusd,
                                         int64_t *ret_nusd);

@@ -75,6 +75,10 @@ struct facts {
     int64_t output_bytes;
     int64_t choices_seen;
     uint64_t finished[TG_CHOICES_MAX / 64];
+    struct span holes[TG_SHAPE_HOLES_MAX]; /* strings that differ in every event, in their order */
+    int hole_count;                        /* may exceed the array: then it has no shape */
+    int text_holes;
+    int text_hole;
 };
 
 /* --- values -------------------------------------------------------------------------------------
@@ -117,7 +121,9 @@ static void read_substance(struct facts *f)
 
 static void read_ignored(struct facts *f)
 {
-    (void)scanner_skip(&f->s); /* a fault sticks */
+    struct scanner_value ignored;
+
+    (void)read_value(f, &ignored); /* a fault sticks */
 }
 
 static void read_string(struct facts *f, struct scanner_value *ret_string)
@@ -128,15 +134,41 @@ static void read_string(struct facts *f, struct scanner_value *ret_string)
         *ret_string = value;
 }
 
+static void note_hole(struct facts *f, const struct scanner_value *string)
+{
+    if (f->hole_count < TG_SHAPE_HOLES_MAX)
+        f->holes[f->hole_count] = string->text;
+    f->hole_count++;
+}
+
+/* Visible text; in a plain chunk the one string that matters. */
+static void count_text(struct facts *f, const struct scanner_value *string)
+{
+    if (string->type != SCANNER_STRING)
+        return;
+    f->text_hole = f->hole_count;
+    f->text_holes++;
+    note_hole(f, string);
+    f->output_bytes += (int64_t)scanner_text_bytes(string);
+}
+
 static void read_text(struct facts *f)
 {
     struct scanner_value value;
 
-    if (!read_value(f, &value))
-        return;
-    f->has_substance = true;
+    if (read_value(f, &value))
+        f->has_substance = true;
+    count_text(f, &value);
+}
+
+/* Padding of random length that OpenAI adds: no text. */
+static void read_obfuscation(struct facts *f)
+{
+    struct scanner_value value;
+
+    (void)read_value(f, &value); /* a fault sticks */
     if (value.type == SCANNER_STRING)
-        f->output_bytes += (int64_t)scanner_text_bytes(&value);
+        note_hole(f, &value);
 }
 
 /* --- usage --------------------------------------------------------------------------------------
@@ -322,8 +354,7 @@ static void read_content(struct facts *f)
         return;
     }
     f->has_substance = f->has_substance || value.text.len > 0;
-    if (value.type == SCANNER_STRING)
-        f->output_bytes += (int64_t)scanner_text_bytes(&value);
+    count_text(f, &value);
 }
 
 /* The object of a function or custom tool, or an answer's audio. */
@@ -545,8 +576,7 @@ static void read_member(struct facts *f, const struct scanner_value *key)
         read_string(f, &f->id);
     else if (scanner_is(key, SPAN("object")))
         read_object(f);
-    else if (scanner_is(key, SPAN("created")) || scanner_is(key, SPAN("obfuscation")) ||
-             scanner_is(key, SPAN("system_fingerprint")))
+    else if (scanner_is(key, SPAN("created")) || scanner_is(key, SPAN("system_fingerprint")))
         read_ignored(f);
     else if (scanner_is(key, SPAN("model")))
         read_string(f, &f->model);
@@ -556,6 +586,8 @@ static void read_member(struct facts *f, const struct scanner_value *key)
         read_choices(f);
     else if (scanner_is(key, SPAN("usage")))
         f->is_usage_here = read_usage(f);
+    else if (scanner_is(key, SPAN("obfuscation")))
+        read_obfuscation(f);
     else
         read_rare_member(f, key);
 }
@@ -574,6 +606,84 @@ static bool read_facts(struct tg_span text, struct facts *f)
     while (scanner_member(&f->s, &value))
         read_member(f, &value);
     return scanner_finish(&f->s) == TG_OK;
+}
+
+/* --- events alike --------------------------------------------------------------------------------
+
+ * Most events of a stream differ from the one before in their text alone. Such an event is compared
+ * with the last one's bytes instead of being read; only its strings are checked and measured. */
+
+static bool brings_text_alone(const struct facts *f)
+{
+    bool is_finished = false;
+
+    for (int i = 0; i < TG_CHOICES_MAX / 64; i++)
+        is_finished = is_finished || f->finished[i] != 0;
+    return f->text_holes == 1 && f->hole_count <= TG_SHAPE_HOLES_MAX && !is_finished &&
+           !f->is_error && !f->is_usage_here && f->usage_end == 0;
+}
+
+static void keep_shape(const struct facts *f, struct tg_event_shape *shape)
+{
+    const char *at = f->s.start;
+    size_t len = 0;
+
+    shape->holes = 0;
+    if (!brings_text_alone(f))
+        return;
+    for (int i = 0; i <= f->hole_count; i++) {
+        const char *const stop = i < f->hole_count ? f->holes[i].ptr : f->s.end;
+
+        shape->len[i] = (size_t)(stop - at);
+        if (shape->len[i] > sizeof(shape->bytes) - len)
+            return;
+        memcpy(shape->bytes + len, at, shape->len[i]);
+        len += shape->len[i];
+        if (i < f->hole_count)
+            at = stop + f->holes[i].len;
+    }
+    shape->holes = f->hole_count;
+    shape->text_hole = f->text_hole;
+}
+
+/* Read the string whose opening quote stands just before `rest`, and cut it off up to its closing
+ * one. */
+static bool cut_string(struct span *rest, struct scanner_value *ret_string)
+{
+    struct scanner s;
+
+    scanner_init(&s, span_of(rest->ptr - 1, rest->len + 1));
+    if (!scanner_value(&s, ret_string))
+        return false;
+    *rest = span_from_offset(*rest, ret_string->text.len);
+    return true;
+}
+
+/* ret     bytes of its text
+ * return  whether the event has the shape */
+static bool has_shape(const struct tg_event_shape *shape, struct span data, int64_t *ret_text_bytes)
+{
+    const char *piece = shape->bytes;
+    int64_t text_bytes = 0;
+
+    if (shape->holes == 0)
+        return false;
+    for (int i = 0; i <= shape->holes; i++) {
+        struct scanner_value string;
+
+        if (!span_starts_with(data, span_of(piece, shape->len[i])))
+            return false;
+        piece += shape->len[i];
+        data = span_from_offset(data, shape->len[i]);
+        if (i == shape->holes)
+            break;
+        if (!cut_string(&data, &string))
+            return false;
+        if (i == shape->text_hole)
+            text_bytes = (int64_t)scanner_text_bytes(&string);
+    }
+    *ret_text_bytes = text_bytes;
+    return data.len == 0;
 }
 
 /* --- into the answer ----------------------------------------------------------------------------
@@ -669,7 +779,8 @@ static void keep_facts(const struct facts *f, const struct tg_kind *kind, struct
         const uint64_t added = f->finished[i] & ~answer->finished_mask[i];
 
         answer->finished_mask[i] |= added;
-        answer->choices_finished += __builtin_popcountll(added);
+        if (added != 0)
+            answer->choices_finished += __builtin_popcountll(added);
     }
     if (f->has_counts)
         keep_usage(f, kind, answer);
@@ -735,15 +846,21 @@ enum tg_event_action openai_chat_read_event(struct tg_span type, struct tg_span 
     const struct span type_name = span_of(type.ptr, type.len);
     const bool was_asked_here =
         (kind->flags & TG_KIND_ASKS_USAGE) != 0 && (request->flags & TG_REQUEST_WANTS_USAGE) == 0;
+    int64_t text_bytes;
     struct facts f;
 
     assert(request->choices >= 1 && request->choices <= TG_CHOICES_MAX);
     answer->events++;
     answer->raw_usage_start = answer->raw_usage_end = 0;
+    if (type.len == 0 && has_shape(&answer->shape, span_of(data.ptr, data.len), &text_bytes)) {
+        answer->output_bytes += text_bytes;
+        return action_of(answer);
+    }
     if (!read_facts(data, &f))
         return read_other_data(type_name, span_of(data.ptr, data.len), answer);
     f.is_error = f.is_error || span_equal(type_name, SPAN("error"));
     keep_facts(&f, kind, answer);
+    keep_shape(&f, &answer->shape);
     if (answer->choices_finished >= request->choices)
         answer->flags |= TG_ANSWER_IS_COMPLETE;
     if (was_asked_here && is_usage_alone(&f, answer))

@@ -1,0 +1,33 @@
+#ifndef PRICING_TABLE_H
+#define PRICING_TABLE_H
+
+#include "pricing/price.h"
+#include "pricing/seed.h"
+
+/* The table `price` and the list of seed files taken in. All run in the caller's transaction. */
+
+struct db;
+
+enum table_origin { TABLE_SEED, TABLE_ALL };
+
+/* Append the rows to an initialised list, in no order.
+ *
+ * Errors  TG_CORRUPT: a row with a name that is not known, said in `err`; TG_TOO_LARGE; TG_IO;
+ *         TG_NO_MEMORY */
+TG_MUST_CHECK enum tg_status table_read(struct db *db, enum table_origin origin,
+                                        struct price_list *list, struct err *err);
+
+/* Close and insert what the plan says; inserted rows are seed rows.
+ *
+ * Errors  TG_IO; TG_NO_MEMORY; TG_INTERNAL */
+TG_MUST_CHECK enum tg_status table_apply(struct db *db, const struct seed_plan *plan,
+                                         struct err *err);
+
+/* Whether the file with that SHA-256 (64 hex digits) is the one taken in last. */
+TG_MUST_CHECK enum tg_status table_is_latest_seed(struct db *db, const char *sha256_hex,
+                                                  bool *ret_is_latest, struct err *err);
+/* Note that it is. */
+TG_MUST_CHECK enum tg_status table_note_seed(struct db *db, const char *sha256_hex,
+                                             int64_t row_count, int64_t now_ms, struct err *err);
+
+#endif

@@ -1,0 +1,293 @@
+#include "proxy/relay.h"
+
+#include "ledger/ledger.h"
+#include "proxy/upstream.h"
+
+#include <assert.h>
+
+void relay_init(struct relay *relay)
+{
+    *relay = (struct relay){ .content_length = -1 };
+    buf_init(&relay->head, (size_t)2 * HTTP_HEAD_MAX);
+    buf_init(&relay->pending, RELAY_METERED_MAX + LOOP_SCRATCH_BYTES);
+    buf_init(&relay->withheld, RELAY_METERED_MAX);
+    buf_init(&relay->raw_usage, LEDGER_RAW_USAGE_MAX);
+    sse_init(&relay->sse);
+}
+
+static void settle_budget(struct relay *relay)
+{
+    const int64_t held = (int64_t)(buf_len(&relay->pending) + buf_len(&relay->withheld));
+
+    if (server_budget_take(relay->budget, held - relay->budget_bytes)) {
+        relay->budget_bytes = held;
+        return;
+    }
+    /* Memory is short in the whole process: this answer flows from here on, unread. */
+    relay->mode = RELAY_OPAQUE;
+    relay->is_unmetered = true;
+}
+
+void relay_fini(struct relay *relay)
+{
+    if (relay->budget != NULL)
+        server_budget_take(relay->budget, -relay->budget_bytes);
+    buf_fini(&relay->head);
+    buf_fini(&relay->pending);
+    buf_fini(&relay->withheld);
+    buf_fini(&relay->raw_usage);
+}
+
+/* --- out ----------------------------------------------------------------------------------------
+ */
+
+static void send_head(struct relay *relay, int64_t content_length, bool has_cost, int64_t cost_nusd)
+{
+    const bool is_http10 = server_is_http10(relay->conn);
+    const struct upstream_answer_end end = {
+        .content_length = content_length,
+        .is_http10 = is_http10,
+        .keeps_alive = server_keeps_alive(relay->conn) && (content_length >= 0 || !is_http10),
+        .is_stream = relay->mode == RELAY_EVENTS,
+        .has_cost = has_cost,
+        .cost_nusd = cost_nusd,
+    };
+
+    assert(!relay->is_head_sent);
+    relay->is_head_sent = true;
+    relay->is_chunked = content_length < 0 && !is_http10;
+    relay->keeps_alive = end.keeps_alive;
+    upstream_put_answer_end(&end, &relay->head);
+    server_write(relay->conn, buf_span(&relay->head));
+    buf_release(&relay->head);
+}
+
+static void emit(struct relay *relay, struct span bytes)
+{
+    if (relay->conn == NULL || bytes.len == 0)
+        return;
+    if (relay->is_chunked)
+        server_write_chunk(relay->conn, bytes);
+    else
+        server_write(relay->conn, bytes);
+}
+
+bool relay_is_full(const struct relay *relay)
+{
+    return relay->conn != NULL && server_queued(relay->conn) > RELAY_QUEUE_MAX;
+}
+
+/* Pass on all of `pending` but its last bytes; what is read already is dropped. */
+static void flow(struct relay *relay, bool keep_for_meter)
+{
+    const size_t len = buf_len(&relay->pending);
+    const size_t until = len > RELAY_TAIL_BYTES ? len - RELAY_TAIL_BYTES : 0;
+
+    if (until > relay->flowed) {
+        if (relay->conn != NULL && !relay->is_head_sent)
+            send_head(relay, relay->content_length, false, 0);
+        emit(relay, span_of(relay->pending.data + relay->pending.head + relay->flowed,
+                            until - relay->flowed));
+        relay->flowed = until;
+    }
+    if (keep_for_meter || relay->flowed == 0)
+        return;
+    buf_consume(&relay->pending, relay->flowed);
+    relay->flowed = 0;
+}
+
+/* --- events -------------------------------------------------------------------------------------
+ */
+
+static void keep_usage(struct relay *relay, struct span data)
+{
+    const struct tg_answer *answer = relay->answer;
+
+    if (answer->raw_usage_end <= answer->raw_usage_start || answer->raw_usage_end > data.len)
+        return;
+    buf_clear(&relay->raw_usage);
+    buf_put(&relay->raw_usage, data.ptr + answer->raw_usage_start,
+            answer->raw_usage_end - answer->raw_usage_start);
+    if (relay->raw_usage.failed)
+        buf_clear(&relay->raw_usage);
+}
+
+static enum tg_event_action read_data(struct relay *relay, const struct sse_event *event,
+                                      struct span data)
+{
+    const struct tg_span type = { event->type.ptr, event->type.len };
+    enum tg_event_action action;
+
+    relay->answer->raw_usage_start = 0;
+    relay->answer->raw_usage_end = 0;
+    relay->answer->events++;
+    action = relay->dialect->read_event(type, (struct tg_span){ data.ptr, data.len },
+                                        relay->request, relay->kind, relay->answer);
+    keep_usage(relay, data);
+    return action;
+}
+
+static enum tg_event_action read_event(struct relay *relay, const struct sse_event *event)
+{
+    AUTO(buf) joined = { 0 };
+    char *out;
+
+    if (!event->has_data)
+        return TG_EVENT_PASS;
+    if (event->data_lines <= 1)
+        return read_data(relay, event, event->data);
+    buf_init(&joined, event->bytes.len);
+    out = buf_reserve(&joined, event->bytes.len);
+    if (out == NULL)
+        return TG_EVENT_PASS;
+    buf_commit(&joined, sse_join_data(event, out, event->bytes.len));
+    return read_data(relay, event, buf_span(&joined));
+}
+
+/* Read the whole events at the front of `bytes`; runs of them that pass go out together.
+ *
+ * return  bytes taken */
+static size_t scan_events(struct relay *relay, struct span bytes)
+{
+    struct sse_event event;
+    size_t taken = 0;
+    size_t run = 0; /* begin of what passes and is not out yet */
+
+    while (sse_next(&relay->sse, span_from_offset(bytes, taken), &event)) {
+        const enum tg_event_action action = read_event(relay, &event);
+        const size_t begin = taken + relay->flowed;
+        const bool has_flowed = relay->flowed > 0;
+
+        taken += event.bytes.len;
+        if (run < begin && has_flowed)
+            run = begin;
+        relay->flowed = 0;
+        if (action == TG_EVENT_PASS && !relay->is_terminal)
+            continue;
+        if (action == TG_EVENT_DROP && has_flowed)
+            continue;
+        emit(relay, span_of(bytes.ptr + run, begin - run));
+        run = taken;
+        if (action == TG_EVENT_DROP)
+            continue;
+        relay->is_terminal = true;
+        if (relay->conn != NULL)
+            buf_put(&relay->withheld, bytes.ptr + begin, taken - begin);
+    }
+    if (!relay->is_terminal)
+        emit(relay, span_of(bytes.ptr + run, taken - run));
+    return taken;
+}
+
+static void relay_events(struct relay *relay, struct span content)
+{
+    size_t taken;
+
+    if (buf_len(&relay->pending) == 0) {
+        taken = scan_events(relay, content);
+        buf_put_span(&relay->pending, span_from_offset(content, taken));
+    } else {
+        buf_put_span(&relay->pending, content);
+        taken = scan_events(relay, buf_span(&relay->pending));
+        buf_consume(&relay->pending, taken);
+    }
+    if (relay->pending.failed || relay->withheld.failed) {
+        relay->is_unmetered = true;
+        relay->mode = RELAY_OPAQUE;
+        return;
+    }
+    if (!relay->is_terminal && buf_len(&relay->pending) - relay->flowed > RELAY_EVENT_WAIT_MAX)
+        flow(relay, /* keep_for_meter= */ true);
+}
+
+/* --- in -----------------------------------------------------------------------------------------
+ */
+
+static bool is_event_stream(const struct http_head *head)
+{
+    return span_starts_with_nocase(http_value(head, SPAN("content-type")),
+                                   SPAN("text/event-stream"));
+}
+
+static bool is_encoded(const struct http_head *head)
+{
+    const struct span coding = http_value(head, SPAN("content-encoding"));
+
+    return coding.len > 0 && !span_equal_nocase(coding, SPAN("identity"));
+}
+
+void relay_begin(struct relay *relay, const struct http_head *head, struct span request_id)
+{
+    upstream_put_answer_fields(head, request_id, &relay->head);
+    relay->content_length = head->content_length;
+    relay->mode = RELAY_PLAIN;
+    if (is_encoded(head)) {
+        relay->mode = RELAY_OPAQUE;
+        relay->is_unmetered = true;
+    } else if (is_event_stream(head) && relay->dialect->framing == TG_FRAMING_SSE) {
+        relay->mode = RELAY_EVENTS;
+        if (relay->conn != NULL)
+            send_head(relay, -1, false, 0);
+    }
+}
+
+void relay_content(struct relay *relay, struct span content)
+{
+    relay->answer_bytes += (int64_t)content.len;
+    if (relay->mode == RELAY_EVENTS) {
+        relay_events(relay, content);
+    } else {
+        buf_put_span(&relay->pending, content);
+        if (relay->pending.failed) {
+            relay->is_unmetered = true;
+            relay->mode = RELAY_OPAQUE;
+        }
+    }
+    settle_budget(relay);
+    if (relay->mode == RELAY_PLAIN && buf_len(&relay->pending) > RELAY_PLAIN_MAX)
+        flow(relay, /* keep_for_meter= */ true);
+    if (relay->mode == RELAY_PLAIN && buf_len(&relay->pending) > RELAY_METERED_MAX) {
+        relay->is_unmetered = true;
+        relay->mode = RELAY_OPAQUE;
+    }
+    if (relay->mode == RELAY_OPAQUE)
+        flow(relay, /* keep_for_meter= */ false);
+}
+
+void relay_end(struct relay *relay)
+{
+    if (relay->mode == RELAY_PLAIN && !relay->is_unmetered) {
+        const struct span body = buf_span(&relay->pending);
+
+        relay->answer->raw_usage_start = 0;
+        relay->answer->raw_usage_end = 0;
+        relay->dialect->read_answer((struct tg_span){ body.ptr, body.len }, relay->kind,
+                                    relay->answer);
+        keep_usage(relay, body);
+    }
+    if ((relay->answer->flags & TG_ANSWER_UNREADABLE) != 0)
+        relay->is_unmetered = true;
+}
+
+void relay_release(struct relay *relay, bool has_cost, int64_t cost_nusd)
+{
+    const struct span left = span_from_offset(buf_span(&relay->pending), relay->flowed);
+
+    assert(relay->conn != NULL);
+    if (!relay->is_head_sent)
+        send_head(relay, (int64_t)left.len, has_cost, cost_nusd);
+    emit(relay, buf_span(&relay->withheld));
+    emit(relay, left);
+    if (relay->is_chunked)
+        server_end_chunks(relay->conn);
+    server_finish(relay->conn, relay->keeps_alive);
+}
+
+void relay_cut(struct relay *relay)
+{
+    /* Without a length and without chunks the end of the connection is the end of the body. */
+    if (relay->is_chunked || relay->content_length >= 0)
+        server_finish(relay->conn, /* keep= */ false);
+    else
+        server_abort(relay->conn);
+}

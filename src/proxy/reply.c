@@ -1,0 +1,82 @@
+#include "proxy/reply.h"
+
+#include "base/log.h"
+#include "providers/catalogue.h"
+
+#include <assert.h>
+
+#define ERROR_BODY_MAX 4096
+#define RETRY_SECONDS  "2"
+
+static void put_head(struct buf *out, struct server_conn *conn, int http_status,
+                     struct span request_id)
+{
+    buf_put_text(out, "HTTP/1.1 ");
+    buf_put_int(out, http_status);
+    buf_put_text(out, " \r\nContent-Type: application/json\r\nx-request-id: ");
+    buf_put_span(out, request_id);
+    buf_put_text(out, "\r\nCache-Control: no-store\r\n");
+    if (!server_keeps_alive(conn))
+        buf_put_text(out, "Connection: close\r\n");
+    else if (server_is_http10(conn))
+        buf_put_text(out, "Connection: keep-alive\r\n");
+}
+
+static void put_body(struct buf *out, struct span body)
+{
+    buf_put_text(out, "Content-Length: ");
+    buf_put_int(out, (int64_t)body.len);
+    buf_put(out, "\r\n\r\n", 4);
+    buf_put_span(out, body);
+}
+
+void reply_json(struct server_conn *conn, int http_status, struct span body, struct span request_id)
+{
+    AUTO(buf) out = { 0 };
+
+    buf_init(&out, 1024 + body.len);
+    put_head(&out, conn, http_status, request_id);
+    put_body(&out, body);
+    if (out.failed) {
+        server_abort(conn);
+        return;
+    }
+    server_write(conn, buf_span(&out));
+    server_finish(conn, server_keeps_alive(conn));
+}
+
+void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enum tg_status status,
+                 struct span message, struct span request_id)
+{
+    const struct tg_status_info *info = tg_status_info(status);
+    char body[ERROR_BODY_MAX];
+    char peer[64];
+    AUTO(buf) out = { 0 };
+    size_t len;
+
+    if (dialect == NULL)
+        dialect = catalogue_dialect(SPAN("openai-chat"));
+    if (message.len == 0)
+        message = span_from(info->sentence);
+    len = dialect->write_error(status, (struct tg_span){ message.ptr, message.len },
+                               (struct tg_span){ request_id.ptr, request_id.len }, body,
+                               sizeof(body));
+    server_peer(conn, peer, sizeof(peer));
+    log_event(info->http >= 500 ? LOG_WARN : LOG_INFO, "refused", LOG_F("request_id", request_id),
+              LOG_FI("status", info->http), LOG_FS("code", info->code), LOG_F("why", message),
+              LOG_FS("peer", peer));
+    buf_init(&out, 1024 + len);
+    put_head(&out, conn, info->http, request_id);
+    buf_put_text(&out, info->may_retry ? "x-should-retry: true\r\n" : "x-should-retry: false\r\n");
+    if (info->http == 503)
+        buf_put_text(&out, "Retry-After: " RETRY_SECONDS "\r\n");
+    if (status == TG_UPGRADE_REQUIRED)
+        buf_put_text(&out, "Upgrade: HTTP/1.1\r\n");
+    put_body(&out, span_of(body, len));
+    if (out.failed) {
+        server_abort(conn);
+        return;
+    }
+    server_write(conn, buf_span(&out));
+    server_finish(conn, server_keeps_alive(conn));
+}

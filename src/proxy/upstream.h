@@ -1,0 +1,49 @@
+#ifndef PROXY_UPSTREAM_H
+#define PROXY_UPSTREAM_H
+
+#include "base/buf.h"
+#include "net/http.h"
+#include "routing/target.h"
+#include "tollgate/provider.h"
+
+/* The two heads that cross the proxy. Fields pass by a deny list (design 3.7): what names this hop,
+ * who is billed, who asks, or what a cache in between would do with the answer stays here. Pure. */
+
+/* What the head to a provider is made of. All borrowed. */
+struct upstream_request {
+    const struct http_head *head; /* the client's */
+    const struct target *target;
+    const struct tg_dialect *dialect;
+    struct span query;           /* the client's; only known parameters go on */
+    struct span installation_id; /* added to x-tollgate-hop */
+    const struct tg_edit *edits; /* sorted by start */
+    int edit_count;
+};
+
+/* Turn a client's body into a whole request to the provider: edits made, head put in front, in the
+ * body's own head room where it fits.
+ *
+ * body    the client's body, as the server hands it out; becomes the request
+ * Errors  TG_NO_MEMORY */
+TG_MUST_CHECK enum tg_status upstream_build(const struct upstream_request *request,
+                                            struct buf *body);
+
+/* Append the status line and what passes of the provider's fields, with our request id; the
+ * provider's own goes on as x-upstream-request-id. */
+void upstream_put_answer_fields(const struct http_head *head, struct span request_id,
+                                struct buf *out);
+
+/* How the body that follows is framed, and what we say about the call. */
+struct upstream_answer_end {
+    int64_t content_length; /* -1: chunked, or until close for HTTP/1.0 */
+    bool is_http10;         /* of the client */
+    bool keeps_alive;
+    bool is_stream;
+    bool has_cost;
+    int64_t cost_nusd;
+};
+
+/* Append the rest of the head, blank line included. */
+void upstream_put_answer_end(const struct upstream_answer_end *end, struct buf *out);
+
+#endif

@@ -1,0 +1,205 @@
+#include "proxy/worker.h"
+
+#include "base/clock.h"
+#include "proxy/exchange.h"
+#include "proxy/reply.h"
+
+#include <stdlib.h>
+
+#define PATH_ARENA_BYTES 1024
+
+enum worker_ask { ASK_DRAIN = 1u << 0, ASK_CUT = 1u << 1, ASK_STOP = 1u << 2 };
+
+static void next_id(struct worker *worker, int64_t *ret_id, char text[ID_TEXT_SIZE])
+{
+    *ret_id = id_next(&worker->ids, clock_wall_ms());
+    id_format_call(*ret_id, text);
+}
+
+static enum tg_status on_check(void *context, const struct http_head *head, const char **ret_why)
+{
+    struct worker *worker = context;
+    struct guard_path path;
+    struct arena arena;
+    enum tg_status status;
+
+    arena_init(&arena, PATH_ARENA_BYTES, HTTP_HEAD_MAX);
+    status = guard_match(head, &arena, &path);
+    if (status == TG_OK && exchange_authenticate(worker->services, head, path.query) == NULL)
+        status = TG_UNAUTHENTICATED;
+    arena_fini(&arena);
+    *ret_why = "";
+    return status;
+}
+
+static void on_refuse(void *context, struct server_conn *conn, const struct http_head *head,
+                      enum tg_status status, const char *why)
+{
+    struct worker *worker = context;
+    char id[ID_TEXT_SIZE];
+    int64_t call_id;
+
+    (void)head;
+    next_id(worker, &call_id, id);
+    reply_error(conn, NULL, status, span_from(why), span_from(id));
+}
+
+static void serve_door(struct worker *worker, struct server_conn *conn,
+                       const struct http_head *head, const struct guard_path *path, struct span id)
+{
+    /* Models and the key's own limits come with their issues of the API; the doors are known. */
+    (void)worker;
+    (void)head;
+    if (path->door == GUARD_ROOT)
+        reply_json(conn, 200, SPAN("{\"name\":\"tollgate\"}"), id);
+    else
+        reply_error(conn, NULL, TG_NO_ROUTE, SPAN_EMPTY, id);
+}
+
+static void on_request(void *context, struct server_conn *conn, const struct http_head *head,
+                       struct buf *body)
+{
+    struct worker *worker = context;
+    struct guard_path path;
+    struct arena arena;
+    char id[ID_TEXT_SIZE];
+    int64_t call_id;
+    enum tg_status status;
+
+    next_id(worker, &call_id, id);
+    arena_init(&arena, PATH_ARENA_BYTES, HTTP_HEAD_MAX);
+    status = guard_match(head, &arena, &path);
+    if (status != TG_OK)
+        reply_error(conn, NULL, status, SPAN_EMPTY, span_from(id));
+    else if (path.door == GUARD_CALL)
+        exchange_start(worker, conn, head, &path, body, call_id);
+    else
+        serve_door(worker, conn, head, &path, span_from(id));
+    arena_fini(&arena);
+}
+
+static void on_control(struct loop_task *task)
+{
+    struct worker *worker = LIST_ENTRY(task, struct worker, control);
+    const unsigned asked = atomic_exchange(&worker->asked, 0u);
+
+    if ((asked & ASK_DRAIN) != 0) {
+        worker->is_draining = true;
+        server_drain(worker->server);
+    }
+    if ((asked & ASK_CUT) != 0) {
+        struct list *next;
+
+        for (struct list *node = worker->exchanges.next; node != &worker->exchanges; node = next) {
+            next = node->next;
+            exchange_cut(node);
+        }
+    }
+    if ((asked & ASK_STOP) != 0)
+        loop_stop(worker->loop);
+}
+
+static void ask(struct worker *worker, unsigned what)
+{
+    if (atomic_fetch_or(&worker->asked, what) == 0)
+        loop_post(worker->loop, &worker->control);
+}
+
+void worker_drain(struct worker *worker)
+{
+    ask(worker, ASK_DRAIN);
+}
+
+void worker_cut(struct worker *worker)
+{
+    ask(worker, ASK_CUT);
+}
+
+void worker_stop(struct worker *worker)
+{
+    ask(worker, ASK_STOP);
+}
+
+int worker_open_count(const struct worker *worker)
+{
+    return worker->open_count;
+}
+
+static void on_wait(void *context)
+{
+    struct worker *worker = context;
+
+    snapshot_leave(worker->services->domain, worker->reader);
+}
+
+static void on_wake(void *context)
+{
+    struct worker *worker = context;
+
+    snapshot_enter(worker->services->domain, worker->reader);
+}
+
+static enum tg_status worker_open(struct worker *worker, int fd)
+{
+    const struct proxy_services *services = worker->services;
+    const struct loop_hooks hooks = { .context = worker, .on_wait = on_wait, .on_wake = on_wake };
+    enum tg_status status = snapshot_reader_add(services->domain, &worker->reader);
+
+    if (status == TG_OK)
+        status = loop_new(&hooks, &worker->loop);
+    if (status == TG_OK)
+        status = client_pool_new(worker->loop, services->connector, &worker->pool);
+    if (status == TG_OK)
+        status = server_new(worker->loop, fd, &services->server_limits, services->budget,
+                            &worker->handler, &worker->server);
+    return status;
+}
+
+enum tg_status worker_new(const struct proxy_services *services, int number, int fd,
+                          struct worker **ret_worker)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    enum tg_status status;
+
+    if (worker == NULL)
+        return TG_NO_MEMORY;
+    worker->services = services;
+    worker->handler = (struct server_handler){
+        .context = worker,
+        .check = on_check,
+        .on_request = on_request,
+        .on_refuse = on_refuse,
+    };
+    list_init(&worker->exchanges);
+    list_init(&worker->free_exchanges);
+    loop_task_init(&worker->control, on_control);
+    id_source_init(&worker->ids, number, services->id_floor);
+    status = worker_open(worker, fd);
+    if (status != TG_OK) {
+        worker_free(worker);
+        return status;
+    }
+    *ret_worker = worker;
+    return TG_OK;
+}
+
+void worker_run(struct worker *worker)
+{
+    loop_run(worker->loop);
+    /* The loop ends within a turn: what it had loaded is let go here. */
+    snapshot_leave(worker->services->domain, worker->reader);
+}
+
+void worker_free(struct worker *worker)
+{
+    struct list *node;
+
+    if (worker == NULL)
+        return;
+    server_free(worker->server);
+    client_pool_free(worker->pool);
+    while ((node = list_pop_front(&worker->free_exchanges)) != NULL)
+        free(node); /* the node is an exchange's first member */
+    loop_free(worker->loop);
+    free(worker);
+}

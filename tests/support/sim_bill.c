@@ -1,0 +1,137 @@
+#include "sim_bill.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Above 2^53, where a reader that goes through a double loses the last digit. */
+#define HUGE_TOKENS INT64_C(9007199254740993)
+
+static struct sim_buf lines;
+static int bill_fd = -1;
+
+bool sim_bill_open(const char *path)
+{
+    if (path == NULL)
+        return true;
+    bill_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    return bill_fd >= 0;
+}
+
+static void write_count(struct sim_buf *out, const char *name, int64_t count, enum sim_form form)
+{
+    const char *quote = form == SIM_FORM_STRING ? "\"" : "";
+
+    sim_buf_print(out, "\"%s\":%s%" PRId64 "%s", name, quote, count, quote);
+}
+
+void sim_usage_write(struct sim_buf *out, const struct sim_usage *usage, enum sim_form form)
+{
+    int64_t prompt = usage->prompt;
+    int64_t total = usage->prompt + usage->completion;
+
+    if (form == SIM_FORM_NEGATIVE)
+        prompt = -1 - prompt;
+    if (form == SIM_FORM_HUGE)
+        prompt = HUGE_TOKENS;
+    if (form == SIM_FORM_NEGATIVE || form == SIM_FORM_HUGE)
+        total = prompt + usage->completion;
+    if (form == SIM_FORM_WRONG)
+        total += 7;
+    sim_buf_text(out, "{");
+    write_count(out, "prompt_tokens", prompt, form);
+    sim_buf_text(out, ",");
+    write_count(out, "completion_tokens", usage->completion, form);
+    sim_buf_text(out, ",");
+    write_count(out, "total_tokens", total, form);
+    sim_buf_text(out, ",\"prompt_tokens_details\":{");
+    write_count(out, "cached_tokens", usage->cached, form);
+    if (usage->cache_write != SIM_UNSET) {
+        sim_buf_text(out, ",");
+        write_count(out, "cache_write_tokens", usage->cache_write, form);
+    }
+    sim_buf_text(out, ",");
+    write_count(out, "audio_tokens", usage->audio_in, form);
+    sim_buf_text(out, "},\"completion_tokens_details\":{");
+    write_count(out, "reasoning_tokens", usage->reasoning, form);
+    sim_buf_text(out, ",\"audio_tokens\":0,\"accepted_prediction_tokens\":0,"
+                      "\"rejected_prediction_tokens\":0}}");
+}
+
+struct sim_usage sim_generation_usage(const struct sim_generation *generation, int64_t events_sent)
+{
+    struct sim_usage usage = generation->usage;
+    const int64_t visible = usage.completion - usage.reasoning;
+
+    if (!generation->is_begun) {
+        usage.completion = 0;
+        usage.reasoning = 0;
+    } else if (events_sent < generation->events) {
+        usage.completion =
+            usage.reasoning + (int64_t)((__int128)visible * events_sent / generation->events);
+    }
+    return usage;
+}
+
+void sim_generation_free(struct sim_generation *generation)
+{
+    if (generation == NULL)
+        return;
+    free(generation->model);
+    free(generation->served_model);
+    free(generation->tag);
+    free(generation->client_request);
+    free(generation);
+}
+
+static int64_t wall_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void sim_bill_add(struct sim_generation *generation, int64_t events_sent, const char *state)
+{
+    if (generation->is_billed)
+        return;
+    generation->is_billed = true;
+    const size_t start = lines.len;
+    const struct sim_usage usage = sim_generation_usage(generation, events_sent);
+
+    sim_buf_print(&lines,
+                  "{\"seq\":%" PRId64 ",\"id\":\"chatcmpl-sim-%" PRId64 "\",\"at_ms\":%" PRId64
+                  ",\"model\":\"%s\",\"served_model\":\"%s\",\"tier\":\"%s\",\"stream\":%s,"
+                  "\"n\":%" PRId64 ",\"tag\":",
+                  generation->seq, generation->seq, wall_ms(), generation->model,
+                  generation->served_model, generation->tier,
+                  generation->is_stream ? "true" : "false", generation->n);
+    sim_buf_quote_or_null(&lines, sim_span_of(generation->tag));
+    sim_buf_text(&lines, ",\"usage\":");
+    sim_usage_write(&lines, &usage, SIM_FORM_TRUE);
+    sim_buf_print(&lines, ",\"asked_usage\":%s,\"state\":\"%s\",\"events_sent\":%" PRId64,
+                  generation->asked_usage ? "true" : "false", state, events_sent);
+    sim_buf_text(&lines, ",\"client_request\":");
+    sim_buf_quote_or_null(&lines, sim_span_of(generation->client_request));
+    sim_buf_text(&lines, "}\n");
+    if (bill_fd >= 0) {
+        const ssize_t written = write(bill_fd, lines.ptr + start, lines.len - start);
+
+        /* A bill with a missing line would accuse the proxy of charging for nothing. */
+        if (written != (ssize_t)(lines.len - start))
+            abort();
+    }
+}
+
+struct sim_span sim_bill_lines(void)
+{
+    return (struct sim_span){ lines.ptr == NULL ? "" : lines.ptr, lines.len };
+}
+
+void sim_bill_reset(void)
+{
+    lines.len = 0;
+}
