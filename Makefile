@@ -219,6 +219,9 @@ PREFIX ?= /usr/local
 install: build/tollgate
 	install -D -m 755 build/release/tollgate $(DESTDIR)$(PREFIX)/bin/tollgate
 
+$(OUT)/ledger_bench: tests/bench/ledger.c $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $@ $^ $(LDLIBS)
+
 # --- what a machine needs ----------------------------------------------------------------------
 APT := gcc make pkg-config libc6-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev \
        libcjson-dev libsodium-dev check ca-certificates
