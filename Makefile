@@ -180,10 +180,6 @@ build/lint/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h include/tollgate/*.h)
 tidy: layers format-check
 	@$(MAKE) -j$(JOBS) lint
 
-## make schema         write migrations/schema.sql anew
-schema: $(OUT)/integration_tests
-	OUT=$(OUT) WRITE_SCHEMA=migrations/schema.sql CK_RUN_SUITE=migrate $<
-
 # Each suite prints what it took; the shares stand in tests/README.md.
 timed = @start=$$(date +%s); status=0; $(2) || status=$$?; \
         echo "[$(1) took $$(( $$(date +%s) - start )) s]"; exit $$status
