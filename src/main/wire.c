@@ -117,8 +117,7 @@ static enum tg_status open_database(struct wiring *wiring, struct err *err)
     int applied = 0;
 
     TRY(db_open(wiring->db_path, DB_WRITE, &wiring->db, err));
-    TRY(migrate_run(wiring->db, tg_migrations, tg_migration_count, clock_wall_ms(), &applied,
-                    err));
+    TRY(migrate_run(wiring->db, tg_migrations, tg_migration_count, &applied, err));
     TRY(seed_prices(wiring, err));
     TRY(ledger_open(wiring->db, &wiring->ledger, &recovered, &wiring->services.id_floor, err));
     log_event(LOG_INFO, "database", LOG_FS("path", wiring->db_path),
