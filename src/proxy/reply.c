@@ -22,12 +22,13 @@ static void put_head(struct buf *out, struct server_conn *conn, int http_status,
         buf_put_text(out, "Connection: keep-alive\r\n");
 }
 
-static void put_body(struct buf *out, struct span body)
+static void put_body(struct buf *out, struct server_conn *conn, struct span body)
 {
     buf_put_text(out, "Content-Length: ");
     buf_put_int(out, (int64_t)body.len);
     buf_put(out, "\r\n\r\n", 4);
-    buf_put_span(out, body);
+    if (!server_wants_head_only(conn))
+        buf_put_span(out, body);
 }
 
 void reply_json(struct server_conn *conn, int http_status, struct span body, struct span request_id)
@@ -36,7 +37,7 @@ void reply_json(struct server_conn *conn, int http_status, struct span body, str
 
     buf_init(&out, 1024 + body.len);
     put_head(&out, conn, http_status, request_id);
-    put_body(&out, body);
+    put_body(&out, conn, body);
     if (out.failed) {
         server_abort(conn);
         return;
@@ -72,7 +73,7 @@ void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enu
         buf_put_text(&out, "Retry-After: " RETRY_SECONDS "\r\n");
     if (status == TG_UPGRADE_REQUIRED)
         buf_put_text(&out, "Upgrade: HTTP/1.1\r\n");
-    put_body(&out, span_of(body, len));
+    put_body(&out, conn, span_of(body, len));
     if (out.failed) {
         server_abort(conn);
         return;
