@@ -6,7 +6,6 @@
 #include "policy/key_admin.h"
 #include "store/reader.h"
 
-#include <sodium.h>
 #include <stdio.h>
 
 /* secret: NULL but in the answer that made it */
@@ -174,7 +173,7 @@ static enum tg_status change(struct api_call *call, enum key_action action)
     key_job_init(&job, action, call->parts->ring, call->parts->keyring);
     job.secret = secret;
     status = run(call, action, &job);
-    sodium_memzero(secret, sizeof(secret));
+    explicit_bzero(secret, sizeof(secret));
     return status;
 }
 

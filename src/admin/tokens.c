@@ -5,7 +5,6 @@
 #include "policy/token.h"
 #include "store/reader.h"
 
-#include <sodium.h>
 #include <stdio.h>
 
 /* secret: NULL but in the answer that made it */
@@ -106,7 +105,7 @@ static enum tg_status run_new(struct api_call *call, struct token_job *job)
     status = api_change(call, &job->account);
     if (status == TG_OK)
         answer(call, job);
-    sodium_memzero(secret, sizeof(secret));
+    explicit_bzero(secret, sizeof(secret));
     job->secret = NULL;
     return status;
 }

@@ -198,6 +198,16 @@ static void take_usage(const struct tg_usage *usage, struct charge_row *row)
         row->flags |= LEDGER_USAGE_DOUBTFUL;
 }
 
+static enum tg_status intern(struct ledger *ledger, const struct ledger_charge *charge,
+                             struct charge_row *row, struct err *err)
+{
+    TRY(name_id(ledger, charge->dialect, &row->dialect_id, err));
+    TRY(name_id(ledger, charge->model, &row->model_id, err));
+    TRY(name_id(ledger, charge->served_model, &row->served_model_id, err));
+    TRY(name_id(ledger, charge->tier, &row->tier_id, err));
+    return rate_set_id(ledger, charge, &row->rate_set_id, err);
+}
+
 static enum tg_status row_of_charge(struct ledger *ledger, const struct ledger_charge *charge,
                                     struct charge_row *ret_row, struct err *err)
 {
@@ -224,11 +234,7 @@ static enum tg_status row_of_charge(struct ledger *ledger, const struct ledger_c
     if (charge->cost_nusd > charge->hold_nusd)
         row.flags |= LEDGER_OVERRUN;
     take_usage(&charge->usage, &row);
-    TRY(name_id(ledger, charge->dialect, &row.dialect_id, err));
-    TRY(name_id(ledger, charge->model, &row.model_id, err));
-    TRY(name_id(ledger, charge->served_model, &row.served_model_id, err));
-    TRY(name_id(ledger, charge->tier, &row.tier_id, err));
-    TRY(rate_set_id(ledger, charge, &row.rate_set_id, err));
+    TRY(intern(ledger, charge, &row, err));
     assert(is_complete(&row));
     *ret_row = row;
     return TG_OK;

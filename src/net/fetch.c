@@ -4,7 +4,6 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
-#include <sodium.h>
 #include <stdio.h>
 
 #define CONNECT_MS 10000L
@@ -25,7 +24,7 @@ void fetch_answer_fini(struct fetch_answer *answer)
 static void free_headers(struct curl_slist *headers)
 {
     for (struct curl_slist *each = headers; each != NULL; each = each->next)
-        sodium_memzero(each->data, strlen(each->data));
+        explicit_bzero(each->data, strlen(each->data));
     curl_slist_free_all(headers);
 }
 

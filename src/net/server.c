@@ -49,6 +49,7 @@ struct server_conn {
     bool has_open_chunk;
     bool keeps_alive; /* the client allows it */
     bool is_http10;
+    bool wants_head_only;
     bool has_unread_body; /* refused before its body came */
     bool is_finished;     /* the answer is complete; what follows its last byte: */
     bool keep_after;
@@ -343,6 +344,7 @@ static void refuse(struct server_conn *conn, const struct http_head *head, enum 
     conn_begin_busy(conn);
     conn->has_unread_body = true;
     conn->keeps_alive = false;
+    conn->wants_head_only = head != NULL && head->method == METHOD_HEAD;
     server->handler->on_refuse(server->handler->context, conn, head, status, why);
 }
 
@@ -441,6 +443,7 @@ static void begin_request(struct server_conn *conn, struct span bytes, size_t he
     }
     conn->keeps_alive = head->keeps_alive && !server->is_draining;
     conn->is_http10 = head->minor_version == 0;
+    conn->wants_head_only = head->method == METHOD_HEAD;
     http_body_init_request(&conn->reader, head);
     if (head->content_length > server->limits.body_max_bytes) {
         refuse(conn, head, TG_TOO_LARGE, tg_status_info(TG_TOO_LARGE)->sentence);
@@ -774,6 +777,16 @@ bool server_keeps_alive(const struct server_conn *conn)
 bool server_is_http10(const struct server_conn *conn)
 {
     return conn->is_http10;
+}
+
+void server_close_after(struct server_conn *conn)
+{
+    conn->keeps_alive = false;
+}
+
+bool server_wants_head_only(const struct server_conn *conn)
+{
+    return conn->wants_head_only;
 }
 
 void server_peer(const struct server_conn *conn, char *text, size_t size)

@@ -28,6 +28,9 @@ static const struct span request_denied_prefixes[] = {
 };
 static const struct span answer_denied[] = {
     { "content-length", 14 },
+    { "openai-organization", 19 },
+    { "openai-project", 14 },
+    { "x-goog-user-project", 19 },
     { "set-cookie", 10 },
     { "set-cookie2", 11 },
     { "alt-svc", 7 },

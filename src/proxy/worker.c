@@ -69,6 +69,8 @@ static void on_request(void *context, struct server_conn *conn, const struct htt
     next_id(worker, &call_id, id);
     arena_init(&arena, PATH_ARENA_BYTES, HTTP_HEAD_MAX);
     status = guard_match(head, &arena, &path);
+    if (status == TG_INVALID)
+        server_close_after(conn);
     if (status != TG_OK)
         reply_error(conn, NULL, status, SPAN_EMPTY, span_from(id));
     else if (path.door == GUARD_CALL)
@@ -190,14 +192,23 @@ void worker_run(struct worker *worker)
     snapshot_leave(worker->services->domain, worker->reader);
 }
 
+void worker_close(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    server_free(worker->server);
+    client_pool_free(worker->pool);
+    worker->server = NULL;
+    worker->pool = NULL;
+}
+
 void worker_free(struct worker *worker)
 {
     struct list *node;
 
     if (worker == NULL)
         return;
-    server_free(worker->server);
-    client_pool_free(worker->pool);
+    worker_close(worker);
     while ((node = list_pop_front(&worker->free_exchanges)) != NULL)
         free(node); /* the node is an exchange's first member */
     loop_free(worker->loop);

@@ -330,17 +330,15 @@ static void tell_hooks(struct writer *writer, bool is_committed)
 static void answer_batch(struct writer *writer)
 {
     struct writer_job *job;
-    int64_t answered = 0;
 
     for (int class = 0; class < WRITER_CLASS_COUNT; class ++) {
         while ((job = pop(&writer->batch[class])) != NULL) {
             if (job->is_deferred)
                 count_up(&writer->deferred, -1);
-            answered++;
+            count_up(&writer->jobs, 1); /* before: who is answered may look */
             answer(job, job->status);
         }
     }
-    count_up(&writer->jobs, answered);
 }
 
 static void on_committed(struct writer *writer)
