@@ -161,7 +161,7 @@ char *support_talk(struct support_admin *admin, const char *bytes, size_t len)
                                          .sin_port = htons((uint16_t)admin->port),
                                          .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct buf answer = { 0 };
+    AUTO(buf) answer = { 0 };
     ssize_t got = 1;
 
     ck_assert_int_eq(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
