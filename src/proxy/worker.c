@@ -56,8 +56,7 @@ static void serve_door(struct worker *worker, struct server_conn *conn,
         reply_error(conn, NULL, TG_NO_ROUTE, SPAN_EMPTY, id);
 }
 
-static void on_request(void *context, struct server_conn *conn, const struct http_head *head,
-                       struct buf *body)
+static void on_request(void *context, struct server_conn *conn, const struct http_head *head)
 {
     struct worker *worker = context;
     struct guard_path path;
@@ -72,7 +71,7 @@ static void on_request(void *context, struct server_conn *conn, const struct htt
     if (status != TG_OK)
         reply_error(conn, NULL, status, SPAN_EMPTY, span_from(id));
     else if (path.door == GUARD_CALL)
-        exchange_start(worker, conn, head, &path, body, call_id);
+        exchange_start(worker, conn, head, &path, call_id);
     else
         serve_door(worker, conn, head, &path, span_from(id));
     arena_fini(&arena);
@@ -90,6 +89,7 @@ static void on_control(struct loop_task *task)
     if ((asked & ASK_CUT) != 0) {
         struct list *next;
 
+        worker->is_cut = true;
         for (struct list *node = worker->exchanges.next; node != &worker->exchanges; node = next) {
             next = node->next;
             exchange_cut(node);
@@ -122,7 +122,7 @@ void worker_stop(struct worker *worker)
 
 int worker_open_count(const struct worker *worker)
 {
-    return worker->open_count;
+    return worker->open_count + server_leaving_count(worker->server);
 }
 
 static void on_wait(void *context)
@@ -186,6 +186,7 @@ enum tg_status worker_new(const struct proxy_services *services, int number, int
 void worker_run(struct worker *worker)
 {
     loop_run(worker->loop);
+    snapshot_leave(worker->services->domain, worker->reader);
 }
 
 void worker_free(struct worker *worker)
@@ -195,6 +196,8 @@ void worker_free(struct worker *worker)
     if (worker == NULL)
         return;
     server_free(worker->server);
+    while (!list_is_empty(&worker->exchanges))
+        exchange_discard(worker->exchanges.next);
     client_pool_free(worker->pool);
     while ((node = list_pop_front(&worker->free_exchanges)) != NULL)
         free(node); /* the node is an exchange's first member */
