@@ -20,7 +20,7 @@ WARN  := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-p
 BASE_FLAGS := -std=gnu17 -D_GNU_SOURCE -g -fno-omit-frame-pointer -Iinclude -Isrc $(WARN)
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 FLAGS_release := -O2 $(HARDEN)
-FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -DTOLLGATE_CHECK_SCANS
 FLAGS_tsan    := -O1 -fsanitize=thread
 FLAGS_cov     := -O0 --coverage
 # charges after the last byte: the build that the crash test must catch
@@ -140,10 +140,14 @@ $(eval $(call runner,integration,$(INTEG),$(INTEG_OBJ)))
 .PHONY: unit integration
 ## make unit           unit tests; RUN=suite_unit_base_test_span runs one suite
 unit: $(OUT)/unit_tests
-	CK_RUN_SUITE=$(RUN) $<
+	$(if $(RUN),CK_RUN_SUITE=$(RUN)) $<
 ## make integration    integration tests
 integration: $(OUT)/integration_tests $(BIN) $(OUT)/sim
-	OUT=$(OUT) CK_RUN_SUITE=$(RUN) $<
+	OUT=$(OUT) $(if $(RUN),CK_RUN_SUITE=$(RUN)) $<
+
+## make schema         migrations/schema.sql, from the migrations; a test compares them
+schema: $(OUT)/integration_tests
+	SCHEMA_OUT=migrations/schema.sql CK_RUN_SUITE=migrate CK_RUN_CASE=schema $<
 
 $(OUT)/sim: $(SIM_SRC) $(wildcard tests/support/sim*.h)
 	@mkdir -p $(@D)
@@ -175,10 +179,6 @@ build/lint/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h include/tollgate/*.h)
 ## make tidy           layers, vendor headers, format, clang-tidy
 tidy: layers format-check
 	@$(MAKE) -j$(JOBS) lint
-
-## make schema         write migrations/schema.sql anew
-schema: $(OUT)/integration_tests
-	OUT=$(OUT) WRITE_SCHEMA=migrations/schema.sql CK_RUN_SUITE=migrate $<
 
 # Each suite prints what it took; the shares stand in tests/README.md.
 timed = @start=$$(date +%s); status=0; $(2) || status=$$?; \
@@ -218,6 +218,9 @@ run: deps
 PREFIX ?= /usr/local
 install: build/tollgate
 	install -D -m 755 build/release/tollgate $(DESTDIR)$(PREFIX)/bin/tollgate
+
+$(OUT)/ledger_bench: tests/bench/ledger.c $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $@ $^ $(LDLIBS)
 
 # --- what a machine needs ----------------------------------------------------------------------
 APT := gcc make pkg-config libc6-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev \

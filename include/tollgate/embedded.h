@@ -4,8 +4,9 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Files that the build puts into the program: migrations and the price book's rows, and the dashboard.
- * The arrays are written by src/tools/embed.c, sorted by name. Static storage throughout. */
+/* Files that the build puts into the program: migrations and the price book's rows, and the
+ * dashboard. The arrays are written by src/tools/embed.c, sorted by name. Static storage
+ * throughout. */
 
 struct tg_embedded_file {
     const char *name;           /* without folders: "0001_create_accounts.sql" */
@@ -24,8 +25,8 @@ extern const size_t tg_asset_count;
 /* Find a file by its name.
  *
  * return  NULL when it is not among the `count` sorted `files` */
-static inline const struct tg_embedded_file *
-tg_embedded_find(const struct tg_embedded_file *files, size_t count, const char *name)
+static inline const struct tg_embedded_file *tg_embedded_find(const struct tg_embedded_file *files,
+                                                              size_t count, const char *name)
 {
     size_t low = 0;
     size_t high = count;

@@ -55,7 +55,7 @@ enum tg_class {
 /* The first classes, up to and including TG_OUTPUT_VIDEO, are counted in tokens. */
 #define TG_TOKEN_CLASS_COUNT (TG_OUTPUT_VIDEO + 1)
 
-/* AUDIO_IN to VIDEO_OUT, priced by time, are counted in milliseconds; all others in what they name. */
+/* TG_AUDIO_IN to TG_VIDEO_OUT, priced by time, are counted in ms; the others in what they name. */
 
 /* The largest count of one class. Anything above it on the wire is not believed. */
 #define TG_COUNT_MAX INT64_C(1000000000)

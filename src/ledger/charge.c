@@ -106,15 +106,15 @@ static void write_other_usage(const struct tg_usage *usage, struct buf *out)
     struct json_writer json;
     bool has_any = false;
 
-    for (int class = 0; class < TG_CLASS_COUNT; class++) {
-        if (usage->count[class] == 0 || has_own_column((enum tg_class)class))
+    for (int class = 0; class < TG_CLASS_COUNT; class ++) {
+        if (usage->count[class] == 0 || has_own_column((enum tg_class) class))
             continue;
         if (!has_any) {
             json_begin(&json, out);
             json_open_object(&json, NULL);
             has_any = true;
         }
-        json_int(&json, tg_class_name((enum tg_class)class), usage->count[class]);
+        json_int(&json, tg_class_name((enum tg_class) class), usage->count[class]);
     }
     if (has_any)
         json_close_object(&json);
@@ -170,7 +170,7 @@ enum tg_status charge_find(struct charge_store *store, int64_t id, struct charge
                            struct err *err)
 {
     enum tg_status status;
-    bool has_row;
+    bool has_row = false;
 
     stmt_bind_int(&store->find, 1, id);
     TRY(stmt_step(&store->find, &has_row, err));
@@ -290,9 +290,8 @@ void charge_metrics(const struct charge_row *row, struct rollup_metrics *ret_met
 
     to[ROLLUP_REQUESTS] = as_count(is_attempt && row->call_id == 0 && was_sent);
     to[ROLLUP_ERRORS] = as_count(is_attempt && row->outcome == LEDGER_OUTCOME_UPSTREAM_ERROR);
-    to[ROLLUP_ESTIMATED] =
-        as_count(is_attempt && (row->source == LEDGER_SOURCE_ESTIMATED ||
-                                row->source == LEDGER_SOURCE_CEILING));
+    to[ROLLUP_ESTIMATED] = as_count(is_attempt && (row->source == LEDGER_SOURCE_ESTIMATED ||
+                                                   row->source == LEDGER_SOURCE_CEILING));
     to[ROLLUP_UNRECONCILED] =
         as_count(row->outcome == LEDGER_OUTCOME_UNRECONCILED) * (is_attempt ? 1 : -1);
     to[ROLLUP_UNPRICED] = as_count(is_attempt && (row->flags & LEDGER_UNPRICED) != 0);
@@ -301,11 +300,9 @@ void charge_metrics(const struct charge_row *row, struct rollup_metrics *ret_met
         count[TG_CACHE_READ] + count[TG_CACHE_READ_AUDIO] + count[TG_CACHE_READ_IMAGE];
     to[ROLLUP_CACHE_WRITE] = count[TG_CACHE_WRITE] + count[TG_CACHE_WRITE_1H] +
                              count[TG_CACHE_WRITE_12H] + count[TG_CACHE_WRITE_AUDIO];
-    to[ROLLUP_MEDIA_IN] =
-        count[TG_INPUT_AUDIO] + count[TG_INPUT_IMAGE] + count[TG_INPUT_VIDEO];
+    to[ROLLUP_MEDIA_IN] = count[TG_INPUT_AUDIO] + count[TG_INPUT_IMAGE] + count[TG_INPUT_VIDEO];
     to[ROLLUP_OUTPUT] = count[TG_OUTPUT] + count[TG_REASONING];
-    to[ROLLUP_MEDIA_OUT] =
-        count[TG_OUTPUT_AUDIO] + count[TG_OUTPUT_IMAGE] + count[TG_OUTPUT_VIDEO];
+    to[ROLLUP_MEDIA_OUT] = count[TG_OUTPUT_AUDIO] + count[TG_OUTPUT_IMAGE] + count[TG_OUTPUT_VIDEO];
     to[ROLLUP_REASONING] = row->usage.reasoning_tokens;
     to[ROLLUP_COST_NUSD] = row->cost_nusd;
     to[ROLLUP_PROVIDER_COST_NUSD] = row->provider_cost_nusd;

@@ -50,7 +50,8 @@ void charge_store_close(struct charge_store *store);
 /* Insert a row unless its id is there.
  *
  * ret_is_new  whether it was inserted
- * Errors      TG_IO, TG_NO_MEMORY, TG_CORRUPT; TG_INTERNAL and others: the row breaks the table's rules */
+ * Errors      TG_IO, TG_NO_MEMORY, TG_CORRUPT; TG_INTERNAL and others: the row breaks the table's
+ * rules */
 TG_MUST_CHECK enum tg_status charge_insert(struct charge_store *store, const struct charge_row *row,
                                            bool *ret_is_new, struct err *err);
 
@@ -81,8 +82,8 @@ extern const char charge_columns[];
 TG_MUST_CHECK enum tg_status charge_read(const struct stmt *stmt, struct charge_row *ret_row,
                                          struct err *err);
 
-/* What a row adds to the rollups, and where. An adjustment adds its differences to the time of the row
- * that it corrects; it ends an unreconciled one where its outcome says so. */
+/* What a row adds to the rollups, and where. An adjustment adds its differences to the time of the
+ * row that it corrects; it ends an unreconciled one where its outcome says so. */
 void charge_metrics(const struct charge_row *row, struct rollup_metrics *ret_metrics);
 void charge_place(const struct charge_row *row, struct rollup_place *ret_place);
 

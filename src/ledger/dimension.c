@@ -67,7 +67,7 @@ static enum tg_status find_or_add(struct dimension *dimension, struct span text,
                                   bool *ret_is_new, struct err *err)
 {
     int64_t id = 0;
-    bool has_row;
+    bool has_row = false;
 
     stmt_bind_text(&dimension->find, 1, text);
     TRY(stmt_run_int(&dimension->find, &id, err));

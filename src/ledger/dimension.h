@@ -5,8 +5,8 @@
 #include "base/span.h"
 #include "store/stmt.h"
 
-/* Small numbers for texts that recur: names of models, sets of prices. A text gets a row at first sight;
- * the numbers in use are kept in memory. A row that is rolled back is forgotten.
+/* Small numbers for texts that recur: names of models, sets of prices. A text gets a row at first
+ * sight; the numbers in use are kept in memory. A row that is rolled back is forgotten.
  *
  * Thread: writer, inside its transaction. */
 
@@ -30,8 +30,8 @@ void dimension_fini(struct dimension *dimension);
 /* Finalize the statements; the rest stays until dimension_fini. */
 void dimension_close(struct dimension *dimension);
 
-/* Find the number of `key`. Where it is not in memory, `text` is found or inserted in the table: equal
- * keys have equal texts, a key may be quicker to build.
+/* Find the number of `key`. Where it is not in memory, `text` is found or inserted in the table:
+ * equal keys have equal texts, a key may be quicker to build.
  *
  * text    called only when needed, into a buffer that `context` owns; may be NULL: the key itself
  * Errors  TG_IO, TG_NO_MEMORY, TG_CORRUPT */

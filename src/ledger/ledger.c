@@ -31,8 +31,8 @@ struct ledger {
     _Atomic(int64_t) lost_count;
 };
 
-static const char last_id_sql[] =
-    "SELECT max(coalesce((SELECT max(id) FROM charge), 0), coalesce((SELECT max(id) FROM hold), 0))";
+static const char last_id_sql[] = "SELECT max(coalesce((SELECT max(id) FROM charge), 0), "
+                                  "coalesce((SELECT max(id) FROM hold), 0))";
 static const char clear_holds_sql[] = "DELETE FROM hold /* scan */";
 
 static const char *const outcome_names[] = {
@@ -44,8 +44,8 @@ static const char *const outcome_names[] = {
 };
 
 static const char *const source_names[] = {
-    [LEDGER_SOURCE_PROVIDER] = "provider",     [LEDGER_SOURCE_ESTIMATED] = "estimated",
-    [LEDGER_SOURCE_CEILING] = "ceiling",       [LEDGER_SOURCE_UNRECONCILED] = "unreconciled",
+    [LEDGER_SOURCE_PROVIDER] = "provider", [LEDGER_SOURCE_ESTIMATED] = "estimated",
+    [LEDGER_SOURCE_CEILING] = "ceiling",   [LEDGER_SOURCE_UNRECONCILED] = "unreconciled",
     [LEDGER_SOURCE_MANUAL] = "manual",
 };
 
@@ -66,6 +66,14 @@ static int64_t cut(int64_t value, int64_t max)
     return value > max ? max : value;
 }
 
+/* What the table would turn down, and with it the bill. */
+static bool is_complete(const struct charge_row *row)
+{
+    return row->id > 0 && row->team_id > 0 && row->key_id > 0 && row->provider_id > 0 &&
+           row->dialect_id > 0 && row->model_id > 0 && row->cost_nusd >= 0 &&
+           row->provider_cost_nusd >= 0 && row->hold_nusd >= 0;
+}
+
 /* The number of a name; 0 for an empty one. */
 static enum tg_status name_id(struct ledger *ledger, struct span name, int64_t *ret_id,
                               struct err *err)
@@ -77,7 +85,8 @@ static enum tg_status name_id(struct ledger *ledger, struct span name, int64_t *
     return dimension_id(&ledger->names, name, NULL, ret_id, err);
 }
 
-/* --- holds --------------------------------------------------------------------------------------- */
+/* --- holds ---------------------------------------------------------------------------------------
+ */
 
 enum tg_status ledger_post_hold(struct ledger *ledger, const struct ledger_hold *hold,
                                 struct err *err)
@@ -94,13 +103,7 @@ enum tg_status ledger_post_hold(struct ledger *ledger, const struct ledger_hold 
         .flags = hold->flags,
     };
 
-    assert(hold->attempt_id > 0);
-    assert(hold->team_id > 0);
-    assert(hold->key_id > 0);
-    assert(hold->provider_id > 0);
     assert(hold->amount_nusd >= 0);
-    assert(hold->model.len > 0);
-    assert(hold->dialect.len > 0);
     TRY(name_id(ledger, hold->dialect, &row.dialect_id, err));
     TRY(name_id(ledger, hold->model, &row.model_id, err));
     return hold_insert(&ledger->holds, &row, err);
@@ -121,7 +124,8 @@ void ledger_hold_job_init(struct ledger_hold_job *job, struct ledger *ledger)
     job->job.run = run_hold;
 }
 
-/* --- charges ------------------------------------------------------------------------------------- */
+/* --- charges -------------------------------------------------------------------------------------
+ */
 
 struct rates_text {
     const struct ledger_charge *charge;
@@ -170,9 +174,9 @@ static enum tg_status rate_set_id(struct ledger *ledger, const struct ledger_cha
         key[at++] = charge->rates[i].unit_price_pusd;
     }
     buf_init(&context.out, RATES_TEXT_MAX);
-    status = dimension_id(&ledger->rate_sets,
-                          span_of((const char *)key, (size_t)at * sizeof(key[0])), &text, ret_id,
-                          err);
+    status =
+        dimension_id(&ledger->rate_sets, span_of((const char *)key, (size_t)at * sizeof(key[0])),
+                     &text, ret_id, err);
     if (context.out.failed)
         status = TG_NO_MEMORY;
     buf_fini(&context.out);
@@ -184,7 +188,7 @@ static void take_usage(const struct tg_usage *usage, struct charge_row *row)
 {
     struct tg_usage *to = &row->usage;
 
-    for (int class = 0; class < TG_CLASS_COUNT; class++)
+    for (int class = 0; class < TG_CLASS_COUNT; class ++)
         to->count[class] = cut(usage->count[class], TG_COUNT_MAX);
     to->reasoning_tokens = cut(usage->reasoning_tokens, TG_COUNT_MAX);
     if (to->reasoning_tokens < to->count[TG_REASONING])
@@ -192,6 +196,16 @@ static void take_usage(const struct tg_usage *usage, struct charge_row *row)
     to->prompt_tokens = cut(usage->prompt_tokens, TG_COUNT_MAX);
     if (memcmp(to->count, usage->count, sizeof(to->count)) != 0)
         row->flags |= LEDGER_USAGE_DOUBTFUL;
+}
+
+static enum tg_status intern(struct ledger *ledger, const struct ledger_charge *charge,
+                             struct charge_row *row, struct err *err)
+{
+    TRY(name_id(ledger, charge->dialect, &row->dialect_id, err));
+    TRY(name_id(ledger, charge->model, &row->model_id, err));
+    TRY(name_id(ledger, charge->served_model, &row->served_model_id, err));
+    TRY(name_id(ledger, charge->tier, &row->tier_id, err));
+    return rate_set_id(ledger, charge, &row->rate_set_id, err);
 }
 
 static enum tg_status row_of_charge(struct ledger *ledger, const struct ledger_charge *charge,
@@ -217,23 +231,11 @@ static enum tg_status row_of_charge(struct ledger *ledger, const struct ledger_c
         .answer_bytes = cut(charge->answer_bytes, INT64_MAX),
     };
 
-    assert(charge->attempt_id > 0);
-    assert(charge->team_id > 0);
-    assert(charge->key_id > 0);
-    assert(charge->provider_id > 0);
-    assert(charge->model.len > 0);
-    assert(charge->dialect.len > 0);
-    assert(charge->cost_nusd >= 0);
-    assert(charge->provider_cost_nusd >= 0);
-    assert(charge->hold_nusd >= 0);
     if (charge->cost_nusd > charge->hold_nusd)
         row.flags |= LEDGER_OVERRUN;
     take_usage(&charge->usage, &row);
-    TRY(name_id(ledger, charge->dialect, &row.dialect_id, err));
-    TRY(name_id(ledger, charge->model, &row.model_id, err));
-    TRY(name_id(ledger, charge->served_model, &row.served_model_id, err));
-    TRY(name_id(ledger, charge->tier, &row.tier_id, err));
-    TRY(rate_set_id(ledger, charge, &row.rate_set_id, err));
+    TRY(intern(ledger, charge, &row, err));
+    assert(is_complete(&row));
     *ret_row = row;
     return TG_OK;
 }
@@ -303,11 +305,12 @@ void ledger_settle_job_init(struct ledger_settle_job *job, struct ledger *ledger
     job->job.run = run_settle;
 }
 
-/* --- corrections --------------------------------------------------------------------------------- */
+/* --- corrections ---------------------------------------------------------------------------------
+ */
 
 static void take_back(const struct charge_row *old, struct charge_row *row)
 {
-    for (int class = 0; class < TG_CLASS_COUNT; class++)
+    for (int class = 0; class < TG_CLASS_COUNT; class ++)
         row->usage.count[class] = -old->usage.count[class];
     row->usage.reasoning_tokens = -old->usage.reasoning_tokens;
     row->usage.prompt_tokens = -old->usage.prompt_tokens;
@@ -328,7 +331,8 @@ static enum tg_status run_reconcile(struct writer_job *job, struct db *db, struc
     TRY(charge_find(&ledger->charges, reconcile->charge_id, &old, err));
     TRY(charge_is_ended(&ledger->charges, old.id, &is_ended, err));
     if (old.adjusts_id != 0 || old.outcome != LEDGER_OUTCOME_UNRECONCILED || is_ended)
-        return err_set(err, TG_CONFLICT, "the charge is not unreconciled, or was reconciled before");
+        return err_set(err, TG_CONFLICT,
+                       "the charge is not unreconciled, or was reconciled before");
     row = (struct charge_row){
         .id = reconcile->adjustment_id,
         .call_id = old.call_id != 0 ? old.call_id : old.id,
@@ -381,9 +385,11 @@ void ledger_expire_job_init(struct ledger_expire_job *job, struct ledger *ledger
     job->job.run = run_expire;
 }
 
-/* --- recovery ------------------------------------------------------------------------------------ */
+/* --- recovery ------------------------------------------------------------------------------------
+ */
 
-/* What the attempt did before the process ended is not known: it counts as all that was set aside. */
+/* What the attempt did before the process ended is not known: it counts as all that was set aside.
+ */
 static struct charge_row row_of_open_hold(const struct hold_row *hold)
 {
     struct charge_row row = {
@@ -413,7 +419,7 @@ static enum tg_status charge_open_holds(struct ledger *ledger, struct db *db,
                                         int64_t *ret_recovered, struct err *err)
 {
     AUTO(stmt) list = { 0 };
-    bool has_row;
+    bool has_row = false;
 
     TRY(hold_list(&list, db, err));
     for (;;) {
@@ -449,7 +455,8 @@ static enum tg_status recover(struct ledger *ledger, struct db *db, int64_t *ret
     return TG_OK;
 }
 
-/* --- life ---------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------------------------------
+ */
 
 static void close_statements(struct ledger *ledger)
 {

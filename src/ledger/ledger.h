@@ -6,8 +6,8 @@
 #include "store/writer.h"
 #include "tollgate/usage.h"
 
-/* The book of every call: a hold before dispatch, one charge after, never a change. All of it runs as
- * jobs of the ledger writer, so no two of these decisions ever race.
+/* The book of every call: a hold before dispatch, one charge after, never a change. All of it runs
+ * as jobs of the ledger writer, so no two of these decisions ever race.
  *
  * Invariants
  *   Each hold ends exactly once, in the transaction that inserts its charge.
@@ -18,20 +18,20 @@
 struct ledger;
 
 enum ledger_flags {
-    LEDGER_STREAM = 1u << 0,           /* a streamed answer */
-    LEDGER_ESTIMATED = 1u << 1,        /* no usage record came: counted from what was seen */
-    LEDGER_UNPRICED = 1u << 2,         /* a class with tokens has no price */
-    LEDGER_CLIENT_GONE = 1u << 3,      /* the client left before the end */
-    LEDGER_UPSTREAM_ERROR = 1u << 4,   /* the provider answered with an error, or broke off */
-    LEDGER_OVERRUN = 1u << 5,          /* cost or tokens above the hold */
-    LEDGER_UNBOUNDED = 1u << 6,        /* the provider fetches input itself: held the context window */
-    LEDGER_CEILING_UNKNOWN = 1u << 7,  /* no output ceiling known: held the default */
-    LEDGER_ENCODED = 1u << 8,          /* the answer was compressed: charged from its bound */
-    LEDGER_PRICE_FALLBACK = 1u << 9,   /* a class was priced at another class's price */
-    LEDGER_USAGE_DOUBTFUL = 1u << 10,  /* the usage record contradicted itself and was bounded */
-    LEDGER_RETRIED = 1u << 11,         /* sent again on a fresh connection */
-    LEDGER_DRAINED = 1u << 12,         /* read to the end after the client had left */
-    LEDGER_NOT_SENT = 1u << 13,        /* nothing reached the provider: a release */
+    LEDGER_STREAM = 1u << 0,         /* a streamed answer */
+    LEDGER_ESTIMATED = 1u << 1,      /* no usage record came: counted from what was seen */
+    LEDGER_UNPRICED = 1u << 2,       /* a class with tokens has no price */
+    LEDGER_CLIENT_GONE = 1u << 3,    /* the client left before the end */
+    LEDGER_UPSTREAM_ERROR = 1u << 4, /* the provider answered with an error, or broke off */
+    LEDGER_OVERRUN = 1u << 5,        /* cost or tokens above the hold */
+    LEDGER_UNBOUNDED = 1u << 6, /* the provider fetches input itself: held the context window */
+    LEDGER_CEILING_UNKNOWN = 1u << 7, /* no output ceiling known: held the default */
+    LEDGER_ENCODED = 1u << 8,         /* the answer was compressed: charged from its bound */
+    LEDGER_PRICE_FALLBACK = 1u << 9,  /* a class was priced at another class's price */
+    LEDGER_USAGE_DOUBTFUL = 1u << 10, /* the usage record contradicted itself and was bounded */
+    LEDGER_RETRIED = 1u << 11,        /* sent again on a fresh connection */
+    LEDGER_DRAINED = 1u << 12,        /* read to the end after the client had left */
+    LEDGER_NOT_SENT = 1u << 13,       /* nothing reached the provider: a release */
 };
 
 enum ledger_outcome {
@@ -61,11 +61,11 @@ struct ledger_hold {
     int32_t key_id;
     int32_t provider_id;
     struct span dialect;
-    struct span model;            /* as asked, 1..256 bytes */
-    int64_t input_bound_tokens;   /* 0 or more; above TG_COUNT_MAX it is cut */
-    int64_t output_bound_tokens;  /* 0 or more; above TG_COUNT_MAX it is cut */
-    int64_t amount_nusd;          /* 0 or more */
-    uint32_t flags;               /* enum ledger_flags */
+    struct span model;           /* as asked, 1..256 bytes */
+    int64_t input_bound_tokens;  /* 0 or more; above TG_COUNT_MAX it is cut */
+    int64_t output_bound_tokens; /* 0 or more; above TG_COUNT_MAX it is cut */
+    int64_t amount_nusd;         /* 0 or more */
+    uint32_t flags;              /* enum ledger_flags */
 };
 
 struct ledger_hold_job {
@@ -117,7 +117,7 @@ struct ledger_charge {
     int64_t request_bytes;
     int64_t answer_bytes;
     /* the receipt's extras, kept for LEDGER_DETAIL_DAYS; all may be empty */
-    struct span raw_usage;  /* JSON as the provider sent it, at most LEDGER_RAW_USAGE_MAX bytes */
+    struct span raw_usage; /* JSON as the provider sent it, at most LEDGER_RAW_USAGE_MAX bytes */
     struct span response_id;
     struct span upstream_request_id;
     struct span client; /* user agent, at most 256 bytes */
@@ -134,10 +134,10 @@ struct ledger_settle_job {
     bool was_settled_before; /* out: the charge stood already, nothing was changed */
 };
 
-/* Fill in class and run. `done` gets TG_OK when the charge is durable, also when it was before. A bill is
- * never turned down: a count outside 0..TG_COUNT_MAX is cut and flagged LEDGER_USAGE_DOUBTFUL, an attempt
- * without a hold is charged all the same and counted as lost; a cost above the hold is flagged
- * LEDGER_OVERRUN. */
+/* Fill in class and run. `done` gets TG_OK when the charge is durable, also when it was before. A
+ * bill is never turned down: a count outside 0..TG_COUNT_MAX is cut and flagged
+ * LEDGER_USAGE_DOUBTFUL, an attempt without a hold is charged all the same and counted as lost; a
+ * cost above the hold is flagged LEDGER_OVERRUN. */
 void ledger_settle_job_init(struct ledger_settle_job *job, struct ledger *ledger);
 
 /* What that job does, for a job that does more in the same step.
@@ -149,8 +149,8 @@ TG_MUST_CHECK enum tg_status ledger_post_charge(struct ledger *ledger,
                                                 const struct ledger_charge *charge,
                                                 bool *ret_was_settled, struct err *err);
 
-/* Open the book on the writer's connection before the writer starts: prepare statements and turn every
- * open hold into an unreconciled charge of its whole amount, its bounds as usage.
+/* Open the book on the writer's connection before the writer starts: prepare statements and turn
+ * every open hold into an unreconciled charge of its whole amount, its bounds as usage.
  *
  * ret_recovered  holds that were open
  * ret_last_id    the largest id stored, the floor for new ones
@@ -174,8 +174,8 @@ struct ledger_stats {
 };
 void ledger_stats(const struct ledger *ledger, struct ledger_stats *ret_stats);
 
-/* Hand an unreconciled charge its final amount, as an adjustment row that names it and belongs to its
- * time: in reports and limits the two add up to what was decided. */
+/* Hand an unreconciled charge its final amount, as an adjustment row that names it and belongs to
+ * its time: in reports and limits the two add up to what was decided. */
 enum ledger_reconcile_action {
     LEDGER_RECONCILE_CHARGE,  /* it stands as it is */
     LEDGER_RECONCILE_RELEASE, /* nothing was used: tokens and money are taken back */

@@ -25,14 +25,14 @@
 #define SLOTS_KEPT_MAX 4096
 
 static const char *const sql[ROLLUP_TABLE_COUNT] = {
-    [ROLLUP_DAY] = "INSERT INTO rollup_day (" METRIC_NAMES
-                   ", day, key_id, model_id, provider_id) VALUES (" METRIC_VALUES
-                   ", ?15, ?16, ?17, ?18) "
-                   "ON CONFLICT (day, key_id, model_id, provider_id) DO UPDATE SET " ADD_METRICS,
-    [ROLLUP_QUARTER_HOUR] = "INSERT INTO rollup_quarter_hour (" METRIC_NAMES
-                            ", bucket, team_id, model_id) VALUES (" METRIC_VALUES
-                            ", ?15, ?16, ?17) "
-                            "ON CONFLICT (bucket, team_id, model_id) DO UPDATE SET " ADD_METRICS,
+    [ROLLUP_DAY] =
+        "INSERT INTO rollup_day (" METRIC_NAMES
+        ", day, key_id, model_id, provider_id) VALUES (" METRIC_VALUES ", ?15, ?16, ?17, ?18) "
+        "ON CONFLICT (day, key_id, model_id, provider_id) DO UPDATE SET " ADD_METRICS,
+    [ROLLUP_QUARTER_HOUR] =
+        "INSERT INTO rollup_quarter_hour (" METRIC_NAMES
+        ", bucket, team_id, model_id) VALUES (" METRIC_VALUES ", ?15, ?16, ?17) "
+        "ON CONFLICT (bucket, team_id, model_id) DO UPDATE SET " ADD_METRICS,
 };
 
 void rollup_init(struct rollup *rollup)

@@ -4,8 +4,8 @@
 #include "base/map.h"
 #include "store/stmt.h"
 
-/* Sums of charges, by day and by quarter hour. What a batch adds is gathered in memory, so that a row
- * is written once a batch, in the batch's own transaction.
+/* Sums of charges, by day and by quarter hour. What a batch adds is gathered in memory, so that a
+ * row is written once a batch, in the batch's own transaction.
  *
  * Thread: writer; or any one, for a rollup that is only computed. */
 

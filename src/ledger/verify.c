@@ -20,14 +20,15 @@ static const char attempts_from[] = " FROM charge WHERE id >= ?1 AND id < ?2 AND
 static const char adjustments_from[] = " FROM charge WHERE adjusts_id >= ?1 AND adjusts_id < ?2";
 static const char days_sql[] = "SELECT " METRICS ", day, key_id, model_id, provider_id "
                                "FROM rollup_day WHERE day >= ?1 AND day < ?2";
-static const char quarter_hours_sql[] = "SELECT " METRICS ", bucket, team_id, model_id "
-                                        "FROM rollup_quarter_hour WHERE bucket >= ?1 AND bucket < ?2";
+static const char quarter_hours_sql[] =
+    "SELECT " METRICS ", bucket, team_id, model_id "
+    "FROM rollup_quarter_hour WHERE bucket >= ?1 AND bucket < ?2";
 static const char next_charge_sql[] = "SELECT min(id) FROM charge WHERE id >= ?1";
 static const char next_day_sql[] = "SELECT min(day) FROM rollup_day WHERE day >= ?1";
 static const char next_quarter_hour_sql[] =
     "SELECT min(bucket) FROM rollup_quarter_hour WHERE bucket >= ?1";
-static const char double_ended_sql[] =
-    "SELECT count(*) FROM hold /* scan */ WHERE EXISTS (SELECT 1 FROM charge WHERE charge.id = hold.id)";
+static const char double_ended_sql[] = "SELECT count(*) FROM hold /* scan */ WHERE EXISTS (SELECT "
+                                       "1 FROM charge WHERE charge.id = hold.id)";
 static const char open_holds_sql[] = "SELECT count(*) FROM hold /* scan */";
 static const char orphans_sql[] =
     "SELECT count(*) FROM charge AS a /* scan */ WHERE a.adjusts_id IS NOT NULL AND NOT EXISTS "
@@ -43,11 +44,11 @@ struct verification {
     int64_t last_rate_set;
 };
 
-static enum tg_status read_int(struct db *db, const char *sql, int64_t argument,
-                               int64_t *ret_value, struct err *err)
+static enum tg_status read_int(struct db *db, const char *sql, int64_t argument, int64_t *ret_value,
+                               struct err *err)
 {
     AUTO(stmt) stmt = { 0 };
-    bool has_row;
+    bool has_row = false;
 
     TRY(stmt_prepare(&stmt, db, sql, err));
     if (strstr(sql, "?1") != NULL)
@@ -73,11 +74,26 @@ static bool keeps_its_rules(const struct charge_row *row)
         return false;
     if (row->adjusts_id != 0)
         return row->adjusts_id < row->id;
-    for (int class = 0; class < TG_CLASS_COUNT; class++) {
+    for (int class = 0; class < TG_CLASS_COUNT; class ++) {
         if (row->usage.count[class] < 0 || row->usage.count[class] > TG_COUNT_MAX)
             return false;
     }
     return row->cost_nusd >= 0 && row->provider_cost_nusd >= 0 && row->hold_nusd >= 0;
+}
+
+static enum tg_status add_charge(struct verification *v, const struct stmt *stmt, struct err *err)
+{
+    struct charge_row row;
+    struct rollup_metrics metrics;
+    struct rollup_place place;
+
+    TRY(charge_read(stmt, &row, err));
+    v->verdict.charges++;
+    if (!keeps_its_rules(&row) || !points_somewhere(v, &row))
+        v->verdict.out_of_range++;
+    charge_metrics(&row, &metrics);
+    charge_place(&row, &place);
+    return rollup_add(&v->rollup, &place, &metrics);
 }
 
 static enum tg_status add_charges(struct verification *v, const char *from, int64_t first_id,
@@ -85,54 +101,50 @@ static enum tg_status add_charges(struct verification *v, const char *from, int6
 {
     AUTO(stmt) stmt = { 0 };
     char sql[1024];
-    bool has_row;
+    bool has_row = false;
 
     (void)snprintf(sql, sizeof(sql), "SELECT %s%s", charge_columns, from);
     TRY(stmt_prepare(&stmt, v->db, sql, err));
     stmt_bind_int(&stmt, 1, first_id);
     stmt_bind_int(&stmt, 2, end_id);
     for (;;) {
-        struct charge_row row;
-        struct rollup_metrics metrics;
-        struct rollup_place place;
-
         TRY(stmt_step(&stmt, &has_row, err));
         if (!has_row)
             return TG_OK;
-        TRY(charge_read(&stmt, &row, err));
-        v->verdict.charges++;
-        if (!keeps_its_rules(&row) || !points_somewhere(v, &row))
-            v->verdict.out_of_range++;
-        charge_metrics(&row, &metrics);
-        charge_place(&row, &place);
-        TRY(rollup_add(&v->rollup, &place, &metrics));
+        TRY(add_charge(v, &stmt, err));
     }
+}
+
+static enum tg_status subtract_row(struct verification *v, enum rollup_table table,
+                                   const struct stmt *stmt)
+{
+    struct rollup_metrics metrics;
+    struct rollup_key key = { .table = table };
+
+    for (int i = 0; i < ROLLUP_METRIC_COUNT; i++)
+        metrics.value[i] = stmt_int(stmt, i);
+    key.at = stmt_int(stmt, ROLLUP_METRIC_COUNT);
+    key.account_id = stmt_int(stmt, ROLLUP_METRIC_COUNT + 1);
+    key.model_id = stmt_int(stmt, ROLLUP_METRIC_COUNT + 2);
+    if (table == ROLLUP_DAY)
+        key.provider_id = stmt_int(stmt, ROLLUP_METRIC_COUNT + 3);
+    return rollup_subtract(&v->rollup, &key, &metrics);
 }
 
 static enum tg_status subtract_rollup(struct verification *v, enum rollup_table table,
                                       int64_t first, int64_t end, struct err *err)
 {
     AUTO(stmt) stmt = { 0 };
-    bool has_row;
+    bool has_row = false;
 
     TRY(stmt_prepare(&stmt, v->db, table == ROLLUP_DAY ? days_sql : quarter_hours_sql, err));
     stmt_bind_int(&stmt, 1, first);
     stmt_bind_int(&stmt, 2, end);
     for (;;) {
-        struct rollup_metrics metrics;
-        struct rollup_key key = { .table = table };
-
         TRY(stmt_step(&stmt, &has_row, err));
         if (!has_row)
             return TG_OK;
-        for (int i = 0; i < ROLLUP_METRIC_COUNT; i++)
-            metrics.value[i] = stmt_int(&stmt, i);
-        key.at = stmt_int(&stmt, ROLLUP_METRIC_COUNT);
-        key.account_id = stmt_int(&stmt, ROLLUP_METRIC_COUNT + 1);
-        key.model_id = stmt_int(&stmt, ROLLUP_METRIC_COUNT + 2);
-        if (table == ROLLUP_DAY)
-            key.provider_id = stmt_int(&stmt, ROLLUP_METRIC_COUNT + 3);
-        TRY(rollup_subtract(&v->rollup, &key, &metrics));
+        TRY(subtract_row(v, table, &stmt));
     }
 }
 

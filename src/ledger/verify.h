@@ -12,11 +12,11 @@ struct ledger_verdict {
 };
 
 /* Recompute what the file can prove. Where the connection has a snapshot open, all of it is done in
- * there; else each day in a snapshot of its own, so that a long book can be read while it grows. Memory
- * is that of the busiest day.
+ * there; else each day in a snapshot of its own, so that a long book can be read while it grows.
+ * Memory is that of the busiest day.
  *
- * Errors  TG_IO, TG_CORRUPT, TG_NO_MEMORY, TG_OVERLOADED: past the connection's deadline; differences
- *         are no error, the caller judges */
+ * Errors  TG_IO, TG_CORRUPT, TG_NO_MEMORY, TG_OVERLOADED: past the connection's deadline;
+ * differences are no error, the caller judges */
 TG_MUST_CHECK enum tg_status ledger_verify(struct db *db, struct ledger_verdict *ret_verdict,
                                            struct err *err);
 

@@ -5,10 +5,9 @@
 #include "base/try.h"
 #include "main/listen.h"
 #include "main/settings.h"
+#include "main/wire_admin.h"
 #include "pricing/book.h"
-#include "providers/catalogue.h"
 #include "proxy/worker.h"
-#include "routing/provider.h"
 #include "store/migrate.h"
 #include "store/txn.h"
 
@@ -17,6 +16,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +25,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUDGET_BYTES        (INT64_C(512) << 20)
-#define SETTLE_PATIENCE_MS  10000
-#define PATH_SIZE           4096
-#define DRAIN_POLL_MS       50
+#define BUDGET_BYTES       (INT64_C(512) << 20)
+#define SETTLE_PATIENCE_MS 10000
+#define PATH_SIZE          4096
+#define DRAIN_POLL_MS      50
 
 struct wiring {
     const struct settings *settings;
@@ -46,6 +46,8 @@ struct wiring {
     struct connector *connector;
     struct server_budget budget;
     struct proxy_services services;
+    struct wire_admin admin;
+    atomic_bool is_draining;
     struct worker *workers[LISTEN_MAX];
     pthread_t threads[LISTEN_MAX];
     int worker_count;
@@ -53,7 +55,8 @@ struct wiring {
     int port;
 };
 
-/* --- data directory ----------------------------------------------------------------------------- */
+/* --- data directory -----------------------------------------------------------------------------
+ */
 
 static enum tg_status take_data_dir(struct wiring *wiring, struct err *err)
 {
@@ -86,7 +89,8 @@ static enum tg_status load_secrets(struct wiring *wiring, struct err *err)
                             /* may_create= */ path == NULL, err);
 }
 
-/* --- database ----------------------------------------------------------------------------------- */
+/* --- database -----------------------------------------------------------------------------------
+ */
 
 static enum tg_status seed_prices(struct wiring *wiring, struct err *err)
 {
@@ -117,8 +121,7 @@ static enum tg_status open_database(struct wiring *wiring, struct err *err)
     int applied = 0;
 
     TRY(db_open(wiring->db_path, DB_WRITE, &wiring->db, err));
-    TRY(migrate_run(wiring->db, tg_migrations, tg_migration_count, clock_wall_ms(), &applied,
-                    err));
+    TRY(migrate_run(wiring->db, tg_migrations, tg_migration_count, &applied, err));
     TRY(seed_prices(wiring, err));
     TRY(ledger_open(wiring->db, &wiring->ledger, &recovered, &wiring->services.id_floor, err));
     log_event(LOG_INFO, "database", LOG_FS("path", wiring->db_path),
@@ -140,7 +143,49 @@ static enum tg_status start_writer(struct wiring *wiring, struct err *err)
     return TG_OK;
 }
 
-/* --- workers ------------------------------------------------------------------------------------ */
+/* --- admin side ---------------------------------------------------------------------------------
+ */
+
+static bool tells_draining(void *context)
+{
+    const struct wiring *wiring = context;
+
+    return wiring->is_draining;
+}
+
+static bool tells_writable(void *context)
+{
+    const struct wiring *wiring = context;
+
+    return writer_is_writable(wiring->writer);
+}
+
+static void fill_api_parts(struct wiring *wiring)
+{
+    struct api_parts *parts = &wiring->admin.parts;
+
+    parts->writer = wiring->writer;
+    parts->ledger = wiring->ledger;
+    parts->keyring = wiring->keyring;
+    parts->targets = wiring->targets;
+    parts->ring = &wiring->ring;
+    parts->database_path = wiring->db_path;
+    parts->is_draining = tells_draining;
+    parts->is_writable = tells_writable;
+    parts->ready_context = wiring;
+}
+
+static enum tg_status start_admin(struct wiring *wiring, struct err *err)
+{
+    fill_api_parts(wiring);
+    TRY(wire_providers(&wiring->admin.parts, err));
+    TRY(wire_admin_start(&wiring->admin, wiring->settings, wiring->services.id_floor, err));
+    wire_admin_announce(&wiring->admin, wiring->settings);
+    return TG_OK;
+}
+
+/* --- workers ------------------------------------------------------------------------------------
+ */
 
 static void *run_worker(void *argument)
 {
@@ -229,6 +274,7 @@ static void drain(struct wiring *wiring, const sigset_t *signals)
 {
     const int64_t patience_us = (int64_t)wiring->settings->drain_seconds * 1000000;
 
+    wiring->is_draining = true;
     for (int i = 0; i < wiring->worker_count; i++)
         worker_drain(wiring->workers[i]);
     if (wait_idle(wiring, signals, clock_monotonic_us() + patience_us))
@@ -249,7 +295,8 @@ static void stop_workers(struct wiring *wiring)
     wiring->thread_count = 0;
 }
 
-/* --- all of it ---------------------------------------------------------------------------------- */
+/* --- all of it ----------------------------------------------------------------------------------
+ */
 
 static enum tg_status start(struct wiring *wiring, struct err *err)
 {
@@ -257,17 +304,21 @@ static enum tg_status start(struct wiring *wiring, struct err *err)
     TRY(load_secrets(wiring, err));
     TRY(open_database(wiring, err));
     TRY(start_writer(wiring, err));
-    return start_workers(wiring, err);
+    TRY(start_workers(wiring, err));
+    return start_admin(wiring, err);
 }
 
 static void take_down(struct wiring *wiring)
 {
     stop_workers(wiring);
+    wire_admin_stop(&wiring->admin);
     /* Whatever the writer still has is handed back before the workers' memory goes. */
     writer_stop(wiring->writer, SETTLE_PATIENCE_MS);
     for (int i = 0; i < wiring->worker_count; i++)
-        worker_free(wiring->workers[i]);
+        worker_close(wiring->workers[i]);
     connector_free(wiring->connector);
+    for (int i = 0; i < wiring->worker_count; i++)
+        worker_free(wiring->workers[i]);
     target_store_close(wiring->targets);
     keyring_close(wiring->keyring);
     if (wiring->domain != NULL)

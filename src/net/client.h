@@ -20,9 +20,10 @@
  *   and the one idle longest where there would be more than CLIENT_IDLE_MAX.
  *   If a reused connection ends before any byte of the answer, the request is sent once more on a
  *   fresh one (`was_resent`); never after a byte, never from a fresh one.
- *   An answer may come before the whole request is sent; it is delivered, and the connection
- * closed. Each waiting call has a connect under way. A connection that comes free meanwhile serves
- * it first; the one that was opened for it is then kept.
+ *   An answer may come before all of its request is sent. It is delivered, then the connection
+ *   is closed.
+ *   Each waiting call has a connect under way. A connection that comes free meanwhile serves it
+ *   first; the one that was opened for it is then kept.
  */
 
 #define CLIENT_IDLE_MS     20000

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -680,6 +681,20 @@ static bool share_start(struct connector *connector)
                CURLSHE_OK;
 }
 
+/* OpenSSL computes what it keeps of a certificate when that is first used; here once, before
+ * threads share it. */
+static void authorities_prepare(X509_STORE *authorities)
+{
+    const STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(authorities);
+
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
+        X509 *certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+
+        if (certificate != NULL)
+            (void)X509_check_purpose(certificate, -1, 0);
+    }
+}
+
 static enum tg_status authorities_load(struct connector *connector, const char *ca_file)
 {
     connector->authorities = X509_STORE_new();
@@ -687,9 +702,11 @@ static enum tg_status authorities_load(struct connector *connector, const char *
         return TG_NO_MEMORY;
     (void)X509_STORE_set_flags(connector->authorities,
                                X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
-    if (ca_file != NULL)
-        return X509_STORE_load_file(connector->authorities, ca_file) == 1 ? TG_OK : TG_IO;
-    return X509_STORE_set_default_paths(connector->authorities) == 1 ? TG_OK : TG_IO;
+    if (ca_file != NULL ? X509_STORE_load_file(connector->authorities, ca_file) != 1
+                        : X509_STORE_set_default_paths(connector->authorities) != 1)
+        return TG_IO;
+    authorities_prepare(connector->authorities);
+    return TG_OK;
 }
 
 static bool copy_environment(const char *upper, const char *lower, char **ret_value)

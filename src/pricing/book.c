@@ -55,6 +55,7 @@ struct draft {
     struct span key;
     struct book_row row;
     uint8_t window_kind;
+    bool is_usable; /* else only its model is kept: known, and unpriced */
 };
 
 #define NO_CLASS TG_CLASS_COUNT
@@ -165,17 +166,13 @@ static enum tg_status add_draft(struct book *book, const struct price *price, st
     struct draft draft = { 0 };
     struct window window;
     enum cost_per per = COST_PER_COUNT;
-    size_t key_len;
 
-    (void)price_fits(price->class, price->unit, &per); /* the caller has asked */
+    draft.is_usable = price_fits(price->class, price->unit, &per) && price->variant.len == 0;
     if (!window_parse(price->utc_window, &window))
         return TG_CORRUPT;
-    if (!find_window(book, &window, &draft.row.window))
+    if (draft.is_usable && !find_window(book, &window, &draft.row.window))
         return TG_TOO_LARGE;
-    key_len = make_key(price->provider, price->model, key);
-    if (key_len == 0)
-        return TG_CORRUPT;
-    draft.key = arena_copy(keys, span_of(key, key_len));
+    draft.key = arena_copy(keys, span_of(key, make_key(price->provider, price->model, key)));
     if (draft.key.ptr == NULL)
         return TG_NO_MEMORY;
     draft.window_kind = window.kind;
@@ -192,18 +189,9 @@ static enum tg_status add_draft(struct book *book, const struct price *price, st
     return TG_OK;
 }
 
-static bool is_usable(const struct price *price)
-{
-    enum cost_per per;
-
-    return price->variant.len == 0 && price_fits(price->class, price->unit, &per);
-}
-
 static enum tg_status add_drafts(struct book *book, const struct price_list *prices,
                                  struct arena *keys, struct draft *drafts, struct err *err)
 {
-    size_t count = 0;
-
     for (size_t i = 0; i < prices->count; i++) {
         const struct price *price = &prices->rows[i];
         const char *complaint = price->id > 0 ? price_complaint(price) : "id must be above 0";
@@ -211,19 +199,12 @@ static enum tg_status add_drafts(struct book *book, const struct price_list *pri
 
         if (complaint != NULL)
             return err_set(err, TG_CORRUPT, "price %lld: %s", (long long)price->id, complaint);
-        if (!is_usable(price))
-            continue;
-        status = add_draft(book, price, keys, &drafts[count]);
+        status = add_draft(book, price, keys, &drafts[i]);
         if (status == TG_TOO_LARGE)
             return err_set(err, TG_CORRUPT, "price %lld: more than %d different utc_window values",
                            (long long)price->id, BOOK_WINDOWS_MAX);
-        if (status == TG_CORRUPT)
-            return err_set(err, TG_CORRUPT, "price %lld: model must be a name",
-                           (long long)price->id);
         TRY(status);
-        count++;
     }
-    book->row_count = count;
     return TG_OK;
 }
 
@@ -232,9 +213,10 @@ static bool is_new_model(const struct draft *drafts, size_t i)
     return i == 0 || !span_equal(drafts[i].key, drafts[i - 1].key);
 }
 
-static enum tg_status allocate(struct book *book, const struct draft *drafts)
+static enum tg_status allocate(struct book *book, const struct draft *drafts, size_t count)
 {
-    for (size_t i = 0; i < book->row_count; i++) {
+    for (size_t i = 0; i < count; i++) {
+        book->row_count += drafts[i].is_usable ? 1 : 0;
         if (!is_new_model(drafts, i))
             continue;
         book->model_count++;
@@ -247,23 +229,25 @@ static enum tg_status allocate(struct book *book, const struct draft *drafts)
     return book->rows != NULL && book->models != NULL && book->names != NULL ? TG_OK : TG_NO_MEMORY;
 }
 
-static enum tg_status fill(struct book *book, const struct draft *drafts)
+static enum tg_status fill(struct book *book, const struct draft *drafts, size_t count)
 {
     size_t models = 0;
+    struct book_row *row = book->rows;
     char *name = book->names;
 
-    for (size_t i = 0; i < book->row_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct span key = drafts[i].key;
 
-        book->rows[i] = drafts[i].row;
         if (is_new_model(drafts, i)) {
             memcpy(name, key.ptr, key.len);
-            book->models[models++] = (struct book_model){ .key = name,
-                                                          .key_len = (uint16_t)key.len,
-                                                          .rows = &book->rows[i],
-                                                          .windows = book->windows };
+            book->models[models++] = (struct book_model){
+                .key = name, .key_len = (uint16_t)key.len, .rows = row, .windows = book->windows
+            };
             name += key.len;
         }
+        if (!drafts[i].is_usable)
+            continue;
+        *row++ = drafts[i].row;
         book->models[models - 1].row_count++;
     }
     for (size_t i = 0; i < models; i++) {
@@ -287,11 +271,11 @@ enum tg_status book_build(const struct price_list *prices, struct book **ret_boo
         status = add_drafts(book, prices, &keys, drafts, err);
     }
     if (status == TG_OK) {
-        qsort(drafts, book->row_count, sizeof(*drafts), compare_draft);
-        status = allocate(book, drafts);
+        qsort(drafts, prices->count, sizeof(*drafts), compare_draft);
+        status = allocate(book, drafts, prices->count);
     }
     if (status == TG_OK)
-        status = fill(book, drafts);
+        status = fill(book, drafts, prices->count);
     arena_fini(&keys);
     free(drafts);
     if (status == TG_OK)

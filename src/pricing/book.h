@@ -16,7 +16,7 @@
  *   4 a window of named hours before `else` before none,
  *   5 the dearer one of seed rows (names that differ in case alone), the newer one of overrides.
  * Rows of a variant (image quality, search context) and rows in a unit that the class is not
- * counted in are left out: a class that has no others is unpriced, never free. */
+ * counted in price nothing: a class that has no others is unpriced, never free. */
 
 struct book;
 struct db;
@@ -80,7 +80,7 @@ void book_rates(const struct book_model *model, const struct book_query *query,
 void book_dearest(const struct book_model *model, const struct book_query *query,
                   int64_t *ret_input_pusd, int64_t *ret_output_pusd);
 
-/* Number of rows, for the log. */
+/* Number of rows that can price something, for the log. */
 int64_t book_row_count(const struct book *book);
 /* Memory that it takes. */
 size_t book_bytes(const struct book *book);

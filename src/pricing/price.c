@@ -1,6 +1,7 @@
 #include "pricing/price.h"
 
 #include "base/try.h"
+#include "pricing/match.h"
 #include "pricing/window.h"
 
 #include <stdlib.h>
@@ -164,11 +165,12 @@ static bool is_between(int64_t value, int64_t least, int64_t most)
 
 const char *price_complaint(const struct price *price)
 {
+    char name[MATCH_NAME_MAX];
     struct window window;
 
     if (!is_provider_name(price->provider))
         return "provider must be 1 to 63 of a-z, 0-9 and -";
-    if (price->model.len == 0 || !is_text(price->model, PRICE_MODEL_MAX))
+    if (!is_text(price->model, PRICE_MODEL_MAX) || match_normalise(price->model, name) == 0)
         return "model must be 1 to 200 printable bytes";
     if (!is_between(price->unit_price_pusd, 0, COST_PRICE_MAX))
         return "pico_usd must be a whole number up to 5000000000000";

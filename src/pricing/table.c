@@ -58,7 +58,12 @@ static enum tg_status read_row(struct price_list *list, const struct stmt *stmt,
     if (!price_tier_from_name(stmt_text(stmt, 6), &price.tier))
         return err_set(err, TG_CORRUPT, "price %lld: tier is not a known one", (long long)price.id);
     TRY(copy_texts(list, stmt, &price));
-    return price_list_add(list, &price);
+
+    const enum tg_status status = price_list_add(list, &price);
+
+    if (status == TG_TOO_LARGE)
+        return err_set(err, status, "price: more than %d rows", PRICE_ROWS_MAX);
+    return status;
 }
 
 enum tg_status table_read(struct db *db, enum table_origin origin, struct price_list *list,

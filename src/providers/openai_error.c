@@ -1,7 +1,6 @@
 #include "providers/openai_error.h"
 
 #include "base/span.h"
-#include "providers/scanner.h"
 
 #include <stdio.h>
 
@@ -37,11 +36,11 @@ static struct piece escaped(unsigned char c)
 static struct piece next_piece(struct span rest)
 {
     struct piece ret = { .text = "?", .len = 1, .consumed = 1 };
-    size_t len;
+    uint32_t code_point;
+    const size_t len = span_utf8_at(rest, &code_point);
 
-    if ((unsigned char)rest.ptr[0] < 0x80)
+    if (len == 1)
         return escaped((unsigned char)rest.ptr[0]);
-    len = scanner_character_bytes(rest);
     if (len > 0) {
         memcpy(ret.text, rest.ptr, len);
         ret.len = ret.consumed = len;

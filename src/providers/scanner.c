@@ -80,12 +80,28 @@ static int multibyte_len(const char *at, const char *end)
     return end - at >= 4 && is_continuation(at[3]) ? 4 : 0;
 }
 
+/* Three bytes, as most text that is not Latin has them; the two leads with a rule of their own
+ * aside. */
+static inline bool is_common_three(const char *at)
+{
+    const unsigned lead = (unsigned char)at[0];
+    const unsigned wrong = ((lead & 0xF0) ^ 0xE0) | (((unsigned char)at[1] & 0xC0) ^ 0x80) |
+                           (((unsigned char)at[2] & 0xC0) ^ 0x80);
+
+    return wrong == 0 && lead != 0xE0 && lead != 0xED;
+}
+
 /* The end of a run of longer characters, or NULL where one is malformed. */
 static const char *multibyte_end(const char *at, const char *end)
 {
     while (at < end && (unsigned char)*at >= first_multibyte) {
-        const int len = multibyte_len(at, end);
+        int len;
 
+        if (end - at >= 3 && is_common_three(at)) {
+            at += 3;
+            continue;
+        }
+        len = multibyte_len(at, end);
         if (len == 0)
             return NULL;
         at += len;
@@ -524,16 +540,6 @@ static struct unescaped unescape_one(struct span rest)
     return ret;
 }
 
-/* The whole characters among the first `cap` bytes of text without escapes. */
-static size_t whole_characters(struct span text, size_t cap)
-{
-    if (text.len <= cap)
-        return text.len;
-    while (cap > 0 && is_continuation(text.ptr[cap]))
-        cap--;
-    return cap;
-}
-
 bool scanner_unescape(const struct scanner_value *string, char *out, size_t cap, size_t *ret_len)
 {
     struct span rest = string->text;
@@ -546,7 +552,7 @@ bool scanner_unescape(const struct scanner_value *string, char *out, size_t cap,
 
         if (string->has_escape)
             (void)span_find_byte(rest, '\\', &plain); /* no further escape: all is plain */
-        fits = whole_characters(span_of(rest.ptr, plain), cap - *ret_len);
+        fits = span_utf8_cut(span_of(rest.ptr, plain), cap - *ret_len);
         memcpy(out + *ret_len, rest.ptr, fits);
         *ret_len += fits;
         if (fits < plain)
@@ -562,13 +568,6 @@ bool scanner_unescape(const struct scanner_value *string, char *out, size_t cap,
         rest = span_from_offset(rest, one.consumed);
     }
     return true;
-}
-
-size_t scanner_character_bytes(struct span text)
-{
-    if ((unsigned char)text.ptr[0] < first_multibyte)
-        return 1;
-    return (size_t)multibyte_len(text.ptr, text.ptr + text.len);
 }
 
 size_t scanner_text_bytes(const struct scanner_value *string)

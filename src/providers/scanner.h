@@ -103,10 +103,6 @@ TG_MUST_CHECK enum tg_status scanner_finish(struct scanner *s);
  * character. *ret_len is always written */
 bool scanner_unescape(const struct scanner_value *string, char *out, size_t cap, size_t *ret_len);
 
-/* Length of the well-formed UTF-8 character that `text`, not empty, begins with; 0: it begins with
- * none. */
-size_t scanner_character_bytes(struct span text);
-
 /* Length in bytes of a string once unescaped; half a surrogate pair counts 3. */
 size_t scanner_text_bytes(const struct scanner_value *string);
 

@@ -7,7 +7,7 @@
  */
 
 static const char *const class_names[TG_CLASS_COUNT] = {
-#define CLASS_TEXT(name, text) [TG_##name] = text,
+#define CLASS_TEXT(name, text) [TG_##name] = (text),
     TG_CLASSES(CLASS_TEXT)
 #undef CLASS_TEXT
 };

@@ -186,7 +186,20 @@ enum tg_status worker_new(const struct proxy_services *services, int number, int
 void worker_run(struct worker *worker)
 {
     loop_run(worker->loop);
+    /* The loop ends within a turn: what it had loaded is let go here. */
     snapshot_leave(worker->services->domain, worker->reader);
+}
+
+void worker_close(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    server_free(worker->server);
+    while (!list_is_empty(&worker->exchanges))
+        exchange_discard(worker->exchanges.next);
+    client_pool_free(worker->pool);
+    worker->server = NULL;
+    worker->pool = NULL;
 }
 
 void worker_free(struct worker *worker)
@@ -195,10 +208,7 @@ void worker_free(struct worker *worker)
 
     if (worker == NULL)
         return;
-    server_free(worker->server);
-    while (!list_is_empty(&worker->exchanges))
-        exchange_discard(worker->exchanges.next);
-    client_pool_free(worker->pool);
+    worker_close(worker);
     while ((node = list_pop_front(&worker->free_exchanges)) != NULL)
         free(node); /* the node is an exchange's first member */
     loop_free(worker->loop);

@@ -33,7 +33,10 @@ TG_MUST_CHECK enum tg_status worker_new(const struct proxy_services *services, i
                                         struct worker **ret_worker);
 /* Serve until worker_stop. Runs on the worker's own thread. */
 void worker_run(struct worker *worker);
-/* After worker_run has returned. Accepts NULL. */
+/* After worker_run has returned: close its clients and provider connections. Accepts NULL. */
+void worker_close(struct worker *worker);
+/* After worker_close and after the connector has ended, which may still post to the loop. Accepts
+ * NULL. */
 void worker_free(struct worker *worker);
 
 /* From any thread. Drain: take no new connection, end those that are idle. Cut: stop what is open

@@ -25,10 +25,8 @@ struct setting {
 };
 
 static const struct setting write_settings[] = {
-    { "PRAGMA journal_mode=WAL", "wal" },
-    { "PRAGMA synchronous=FULL", NULL },
-    { "PRAGMA synchronous", "2" },
-    { "PRAGMA wal_autocheckpoint=0", "0" },
+    { "PRAGMA journal_mode=WAL", "wal" }, { "PRAGMA synchronous=FULL", NULL },
+    { "PRAGMA synchronous", "2" },        { "PRAGMA wal_autocheckpoint=0", "0" },
     { "PRAGMA cache_size=-32768", NULL },
 };
 
@@ -39,8 +37,8 @@ static const struct setting read_settings[] = {
 };
 
 static const struct setting common_settings[] = {
-    { "PRAGMA foreign_keys=ON", NULL },      { "PRAGMA foreign_keys", "1" },
-    { "PRAGMA temp_store=MEMORY", NULL },    { "PRAGMA temp_store", "2" },
+    { "PRAGMA foreign_keys=ON", NULL },       { "PRAGMA foreign_keys", "1" },
+    { "PRAGMA temp_store=MEMORY", NULL },     { "PRAGMA temp_store", "2" },
     { "PRAGMA recursive_triggers=ON", NULL }, { "PRAGMA trusted_schema=OFF", NULL },
     { "PRAGMA cell_size_check=ON", NULL },
 };
@@ -124,7 +122,7 @@ static enum tg_status apply(struct db *db, const struct setting *settings, size_
 {
     for (size_t i = 0; i < count; i++) {
         AUTO(stmt) stmt = { 0 };
-        bool has_row;
+        bool has_row = false;
 
         TRY(stmt_prepare(&stmt, db, settings[i].sql, err));
         TRY(stmt_step(&stmt, &has_row, err));
@@ -195,9 +193,9 @@ static enum tg_status configure(struct db *db, struct err *err)
 
 enum tg_status db_open(const char *path, enum db_mode mode, struct db **ret_db, struct err *err)
 {
-    const int flags = (mode == DB_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                                        : SQLITE_OPEN_READONLY) |
-                      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+    const int flags =
+        (mode == DB_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) |
+        SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
     AUTO_PTR(db) db = NULL;
     int code;
 

@@ -1,5 +1,6 @@
 #include "store/migrate.h"
 
+#include "base/clock.h"
 #include "base/try.h"
 #include "store/stmt.h"
 #include "store/txn.h"
@@ -16,7 +17,8 @@ static const char add_migration[] =
     "INSERT INTO migration (number, name, sha256, applied_ms) VALUES (?1, ?2, ?3, ?4)";
 static const char list_schema[] =
     "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' /* scan */"
-    " ORDER BY CASE type WHEN 'table' THEN 1 WHEN 'index' THEN 2 WHEN 'view' THEN 3 ELSE 4 END, name";
+    " ORDER BY CASE type WHEN 'table' THEN 1 WHEN 'index' THEN 2 WHEN 'view' THEN 3 ELSE 4 END, "
+    "name";
 static const char create_record[] =
     "CREATE TABLE migration (\n"
     "    number INTEGER PRIMARY KEY, -- of the file's name, from 1\n"
@@ -89,7 +91,7 @@ static enum tg_status check_unchanged(struct db *db, const struct tg_embedded_fi
                                       struct err *err)
 {
     AUTO(stmt) stmt = { 0 };
-    bool has_row;
+    bool has_row = false;
 
     TRY(stmt_prepare(&stmt, db, find_migration, err));
     stmt_bind_int(&stmt, 1, number_of(file->name));
@@ -136,8 +138,25 @@ static enum tg_status apply(struct db *db, const struct tg_embedded_file *file, 
     return txn_commit(&txn, err);
 }
 
+static enum tg_status run_or_check(struct db *db, const struct tg_embedded_file *file,
+                                   int64_t version, int *applied, struct err *err)
+{
+    struct err cause = { "" };
+    enum tg_status status;
+
+    if (!is_migration(file->name))
+        return TG_OK;
+    if (number_of(file->name) <= version)
+        return check_unchanged(db, file, err);
+    status = apply(db, file, clock_wall_ms(), &cause);
+    if (status != TG_OK)
+        return err_set(err, status, "migration %s: %s", file->name, cause.text);
+    (*applied)++;
+    return TG_OK;
+}
+
 enum tg_status migrate_run(struct db *db, const struct tg_embedded_file *files, size_t count,
-                           int64_t now_ms, int *ret_applied, struct err *err)
+                           int *ret_applied, struct err *err)
 {
     int64_t version = 0;
     int64_t newest = 0;
@@ -150,20 +169,8 @@ enum tg_status migrate_run(struct db *db, const struct tg_embedded_file *files, 
         return err_set(err, TG_STALE,
                        "the database is at version %d, this program knows %d: run a newer one",
                        (int)version, (int)newest);
-    for (size_t i = 0; i < count; i++) {
-        if (!is_migration(files[i].name))
-            continue;
-        if (number_of(files[i].name) <= version) {
-            TRY(check_unchanged(db, &files[i], err));
-        } else {
-            struct err cause = { "" };
-            const enum tg_status status = apply(db, &files[i], now_ms, &cause);
-
-            if (status != TG_OK)
-                return err_set(err, status, "migration %s: %s", files[i].name, cause.text);
-            applied++;
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        TRY(run_or_check(db, &files[i], version, &applied, err));
     *ret_applied = applied;
     return TG_OK;
 }
@@ -171,7 +178,7 @@ enum tg_status migrate_run(struct db *db, const struct tg_embedded_file *files, 
 enum tg_status migrate_dump(struct db *db, struct buf *out, struct err *err)
 {
     AUTO(stmt) stmt = { 0 };
-    bool has_row;
+    bool has_row = false;
 
     TRY(stmt_prepare(&stmt, db, list_schema, err));
     for (;;) {

@@ -18,8 +18,8 @@ struct reader_pool {
     pthread_cond_t came_free;
     char *path;
     int count;
-    int out;                          /* readers that are inside */
-    int idle;                         /* connections in `connections` */
+    int out;                                 /* readers that are inside */
+    int idle;                                /* connections in `connections` */
     struct db *connections[READER_POOL_MAX]; /* open and not in use */
 };
 

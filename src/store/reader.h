@@ -3,8 +3,8 @@
 
 #include "store/db.h"
 
-/* Read-only connections for threads that may block (the admin listener's). Each stay is one snapshot
- * and ends after READER_DEADLINE_MS: an older one would keep the log from being reused. */
+/* Read-only connections for threads that may block (the admin listener's). Each stay is one
+ * snapshot and ends after READER_DEADLINE_MS: an older one would keep the log from being reused. */
 
 #define READER_DEADLINE_MS 5000
 #define READER_POOL_MAX    64

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 
 /* Epochs. A reader that is inside shows the epoch that it saw on entering. An object is retired by
- * the swap that advances the epoch to `e`: a reader that shows `e` or more entered after the swap and
- * cannot have the object; one that shows less may. All of it is in one total order (seq_cst): a reader
- * that the publisher still sees outside will load the pointer after the swap. */
+ * the swap that advances the epoch to `e`: a reader that shows `e` or more entered after the swap
+ * and cannot have the object; one that shows less may. All of it is in one total order (seq_cst): a
+ * reader that the publisher still sees outside will load the pointer after the swap. */
 
 #define CACHE_LINE 64
 #define OUTSIDE    UINT64_C(0)

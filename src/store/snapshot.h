@@ -6,9 +6,9 @@
 
 #include "tollgate/status.h"
 
-/* Immutable objects shared with the worker loops: swapped by pointer, freed when no loop can still hold
- * the old one. A loop is a reader: between `snapshot_enter` and `snapshot_leave` (one turn of the loop)
- * a pointer it has loaded stays valid; while it waits for events it holds none. */
+/* Immutable objects shared with the worker loops: swapped by pointer, freed when no loop can still
+ * hold the old one. A loop is a reader: between `snapshot_enter` and `snapshot_leave` (one turn of
+ * the loop) a pointer it has loaded stays valid; while it waits for events it holds none. */
 
 #define SNAPSHOT_READERS_MAX 64
 
@@ -34,9 +34,9 @@ static inline const void *snapshot_get(const struct snapshot *snapshot)
     return atomic_load_explicit(&snapshot->current, memory_order_seq_cst);
 }
 
-/* Publish `next` (NULL at the end) and free the one before it by `destroy` once no reader can hold it.
- * Returns after the swap, not after the free; only when memory is out does it wait for the readers. One
- * publisher at a time a snapshot (the writer thread). */
+/* Publish `next` (NULL at the end) and free the one before it by `destroy` once no reader can hold
+ * it. Returns after the swap, not after the free; only when memory is out does it wait for the
+ * readers. One publisher at a time a snapshot (the writer thread). */
 void snapshot_swap(struct snapshot_domain *domain, struct snapshot *snapshot, void *next,
                    void (*destroy)(void *object));
 

@@ -27,8 +27,8 @@ static void check_scan(struct stmt *stmt)
 }
 #endif
 
-static enum tg_status prepare(struct stmt *stmt, struct db *db, const char *sql,
-                              unsigned int flags, struct err *err)
+static enum tg_status prepare(struct stmt *stmt, struct db *db, const char *sql, unsigned int flags,
+                              struct err *err)
 {
     const int code = sqlite3_prepare_v3(db->raw, sql, -1, flags, &stmt->raw, NULL);
 
@@ -177,7 +177,7 @@ enum tg_status stmt_run(struct stmt *stmt, struct err *err)
 
 enum tg_status stmt_run_int(struct stmt *stmt, int64_t *ret_value, struct err *err)
 {
-    bool has_row;
+    bool has_row = false;
 
     TRY(stmt_step(stmt, &has_row, err));
     if (has_row) {

@@ -4,14 +4,15 @@
 #include "base/span.h"
 #include "store/db.h"
 
-/* Prepared statements. A module keeps its SQL in a table of constants and prepares them once; a module
- * that runs on many connections asks each for its copy by stmt_use.
+/* Prepared statements. A module keeps its SQL in a table of constants and prepares them once; a
+ * module that runs on many connections asks each for its copy by stmt_use.
  *
  * A statement that has ended or failed is reset and keeps no lock; who leaves one earlier calls
- * stmt_reset. Bound text and blobs are borrowed until then. Parameters count from 1, columns from 0.
+ * stmt_reset. Bound text and blobs are borrowed until then. Parameters count from 1, columns from
+ * 0.
  *
- * With TOLLGATE_CHECK_SCANS (the asan build) a statement that walks over a whole table aborts, unless
- * its text says so: / * scan * / without the blanks. */
+ * With TOLLGATE_CHECK_SCANS (the asan build) a statement that walks over a whole table aborts,
+ * unless its text says so: / * scan * / without the blanks. */
 
 struct stmt {
     struct sqlite3_stmt *raw;
@@ -50,8 +51,8 @@ void stmt_bind_optional_int(struct stmt *stmt, int index, int64_t value, int64_t
 /* Go to the next row.
  *
  * ret_has_row  false: it has ended
- * Errors       TG_IO, TG_NO_MEMORY, TG_CORRUPT; TG_CONFLICT: a UNIQUE says no; TG_NOT_FOUND: a foreign
- *              key does; TG_OUT_OF_RANGE: a CHECK does; TG_OVERLOADED: past the connection's deadline;
+ * Errors       TG_IO, TG_NO_MEMORY, TG_CORRUPT; TG_CONFLICT: a UNIQUE says no; TG_NOT_FOUND: a
+ * foreign key does; TG_OUT_OF_RANGE: a CHECK does; TG_OVERLOADED: past the connection's deadline;
  *              TG_INTERNAL */
 TG_MUST_CHECK enum tg_status stmt_step(struct stmt *stmt, bool *ret_has_row, struct err *err);
 

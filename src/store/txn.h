@@ -9,8 +9,8 @@ struct txn {
     struct db *db; /* NULL: none is open */
 };
 
-/* On a DB_WRITE connection takes the write lock at once; on a DB_READ connection opens one snapshot,
- * fixed by the first statement.
+/* On a DB_WRITE connection takes the write lock at once; on a DB_READ connection opens one
+ * snapshot, fixed by the first statement.
  *
  * Errors  TG_IO, TG_NO_MEMORY, TG_CORRUPT, TG_INTERNAL: one is open already */
 TG_MUST_CHECK enum tg_status txn_begin(struct txn *txn, struct db *db, struct err *err);

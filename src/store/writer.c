@@ -21,12 +21,6 @@
 #define NS_PER_US     1000
 #define DISK_CHECK_US US_PER_S
 
-/* While calls come thick, a batch waits this long for more of them: a commit costs much the same
- * for one row as for a hundred. Where they come one by one nothing waits. */
-#define GATHER_US         600
-#define GATHER_FROM       4    /* jobs in the last batch */
-#define GATHER_ENOUGH     192  /* jobs that wait: no more gain */
-#define GATHER_RECENT_US  5000 /* since the last batch */
 #define COMPLAIN_EVERY_US (60 * US_PER_S)
 
 struct writer {
@@ -53,8 +47,6 @@ struct writer {
     int64_t disk_checked_us;
     int64_t complained_at_us; /* of a failed commit; 0: the last one did not fail */
     int checkpoint_at;        /* pages in the log that call for one */
-    int last_size;            /* jobs in the last batch */
-    int64_t last_end_us;
 
     /* for other threads */
     atomic_bool is_writable;
@@ -200,35 +192,7 @@ static void take_batch(struct writer *writer, int64_t now_us)
     if (!writer->is_failing || now_us >= writer->retry_at_us)
         room -= take(writer, WRITER_SETTLE, room);
     room -= take(writer, WRITER_HOLD, room);
-    room -= take(writer, WRITER_ADMIN, room + WRITER_BATCH_ADMIN);
-    writer->last_size = WRITER_BATCH_MAX - WRITER_BATCH_ADMIN - room;
-}
-
-static int waiting(const struct writer *writer)
-{
-    int count = 0;
-
-    for (int class = 0; class < WRITER_CLASS_COUNT; class ++) {
-        const struct list *head = &writer->queue[class];
-
-        for (const struct list *node = head->next; node != head && count < GATHER_ENOUGH;
-             node = node->next)
-            count++;
-    }
-    return count;
-}
-
-/* Give more jobs the time to come. Under the lock, which is let go meanwhile. */
-static void gather(struct writer *writer, int64_t now_us)
-{
-    const struct timespec pause = { .tv_nsec = (long)GATHER_US * NS_PER_US };
-
-    if (writer->last_size < GATHER_FROM || now_us - writer->last_end_us > GATHER_RECENT_US ||
-        writer->is_stopping || waiting(writer) >= GATHER_ENOUGH)
-        return;
-    (void)pthread_mutex_unlock(&writer->lock);
-    (void)nanosleep(&pause, NULL);
-    (void)pthread_mutex_lock(&writer->lock);
+    (void)take(writer, WRITER_ADMIN, room + WRITER_BATCH_ADMIN);
 }
 
 /* Wait for jobs and move the next batch out of the queue.
@@ -249,7 +213,6 @@ static bool next_batch(struct writer *writer)
             break;
         }
         if (has_work(writer, now_us)) {
-            gather(writer, now_us);
             take_batch(writer, now_us);
             break;
         }
@@ -367,17 +330,15 @@ static void tell_hooks(struct writer *writer, bool is_committed)
 static void answer_batch(struct writer *writer)
 {
     struct writer_job *job;
-    int64_t answered = 0;
 
     for (int class = 0; class < WRITER_CLASS_COUNT; class ++) {
         while ((job = pop(&writer->batch[class])) != NULL) {
             if (job->is_deferred)
                 count_up(&writer->deferred, -1);
-            answered++;
+            count_up(&writer->jobs, 1); /* before: who is answered may look */
             answer(job, job->status);
         }
     }
-    count_up(&writer->jobs, answered);
 }
 
 static void on_committed(struct writer *writer)
@@ -491,8 +452,7 @@ static void serve_batch(struct writer *writer)
         on_failed(writer, status);
         return;
     }
-    writer->last_end_us = clock_monotonic_us();
-    atomic_store_explicit(&writer->last_commit_us, writer->last_end_us - began_us,
+    atomic_store_explicit(&writer->last_commit_us, clock_monotonic_us() - began_us,
                           memory_order_relaxed);
     on_committed(writer);
     checkpoint_if_due(writer);

@@ -1,6 +1,6 @@
-/* Turn files into a C array on standard output: `embed migrations FILE...` or `embed assets FILE...`.
- * Runs on the build machine; include/tollgate/embedded.h declares what comes out. Bytes are written
- * as string literals, which compilers read many times faster than lists of numbers. */
+/* Turn files into a C array on standard output: `embed migrations FILE...` or `embed assets
+ * FILE...`. Runs on the build machine; include/tollgate/embedded.h declares what comes out. Bytes
+ * are written as string literals, which compilers read many times faster than lists of numbers. */
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
@@ -22,10 +22,14 @@ static const struct {
     const char *ending;
     const char *type;
 } types[] = {
-    { ".css", "text/css; charset=utf-8" },        { ".csv", "text/csv; charset=utf-8" },
-    { ".html", "text/html; charset=utf-8" },      { ".js", "text/javascript; charset=utf-8" },
-    { ".json", "application/json" },              { ".map", "application/json" },
-    { ".sql", "application/sql; charset=utf-8" }, { ".svg", "image/svg+xml" },
+    { ".css", "text/css; charset=utf-8" },
+    { ".csv", "text/csv; charset=utf-8" },
+    { ".html", "text/html; charset=utf-8" },
+    { ".js", "text/javascript; charset=utf-8" },
+    { ".json", "application/json" },
+    { ".map", "application/json" },
+    { ".sql", "application/sql; charset=utf-8" },
+    { ".svg", "image/svg+xml" },
 };
 
 static _Noreturn void fail(const char *path, const char *what)
@@ -134,7 +138,8 @@ int main(int argc, char **argv)
         read_file(&files[i]);
     }
     qsort(files, count, sizeof(*files), by_name);
-    (void)fputs("/* Written by src/tools/embed.c. */\n#include \"tollgate/embedded.h\"\n\n", stdout);
+    (void)fputs("/* Written by src/tools/embed.c. */\n#include \"tollgate/embedded.h\"\n\n",
+                stdout);
     for (size_t i = 0; i < count; i++)
         put_bytes(&files[i], i);
     (void)printf("const struct tg_embedded_file tg_%s[] = {\n", argv[1]);

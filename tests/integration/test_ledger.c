@@ -140,8 +140,8 @@ START_TEST(rare_classes_are_kept_and_counted)
     settle.job.charge.usage.count[TG_INPUT_IMAGE] = 85;
     ck_assert_int_eq(support_settle_submit(&book, &settle), TG_OK);
     ck_assert_int_eq(support_settle_wait(&settle), TG_OK);
-    ck_assert_int_eq(number("SELECT other_usage = '{\"input_image\":85,\"web_search\":3}' FROM charge"),
-                     1);
+    ck_assert_int_eq(
+        number("SELECT other_usage = '{\"input_image\":85,\"web_search\":3}' FROM charge"), 1);
     ck_assert_int_eq(number("SELECT media_in FROM rollup_day"), 85);
     support_book_is_sound(&book);
 }
@@ -214,11 +214,13 @@ static const struct {
 START_TEST(reconciling_adds_one_row_that_makes_the_sum_right)
 {
     leave_unreconciled(1);
-    ck_assert_int_eq(
-        reconcile(1, reconciliations[_i].action, reconciliations[_i].amount_nusd), TG_OK);
+    ck_assert_int_eq(reconcile(1, reconciliations[_i].action, reconciliations[_i].amount_nusd),
+                     TG_OK);
     ck_assert_int_eq(number("SELECT sum(cost_nusd) FROM charge"), reconciliations[_i].cost_nusd);
-    ck_assert_int_eq(number("SELECT sum(cost_nusd) FROM rollup_day"), reconciliations[_i].cost_nusd);
-    ck_assert_int_eq(number("SELECT sum(input) FROM rollup_quarter_hour"), reconciliations[_i].input);
+    ck_assert_int_eq(number("SELECT sum(cost_nusd) FROM rollup_day"),
+                     reconciliations[_i].cost_nusd);
+    ck_assert_int_eq(number("SELECT sum(input) FROM rollup_quarter_hour"),
+                     reconciliations[_i].input);
     ck_assert_int_eq(number("SELECT sum(unreconciled) FROM rollup_day"), 0);
     ck_assert_int_eq(number("SELECT sum(requests) FROM rollup_day"), 1);
     support_book_is_sound(&book);
@@ -342,7 +344,7 @@ static void vary(struct support_settle *settle)
 {
     struct ledger_charge *charge = &settle->job.charge;
 
-    for (int class = 0; class < TG_CLASS_COUNT; class++) {
+    for (int class = 0; class < TG_CLASS_COUNT; class ++) {
         if (rand() % 4 == 0)
             charge->usage.count[class] = rand() % 10000;
     }
@@ -354,8 +356,8 @@ static void vary(struct support_settle *settle)
         charge->call_id = support_attempt(1);
 }
 
-/* Random usage over three months, charged in batches; verify compares all sums in another way, and a
- * plain SQL sum in a third. */
+/* Random usage over three months, charged in batches; verify compares all sums in another way, and
+ * a plain SQL sum in a third. */
 START_TEST(rollups_are_the_sums_of_random_charges)
 {
     enum { ATTEMPTS = 600, STEP = 12000 };
@@ -424,9 +426,10 @@ START_TEST(names_of_a_batch_that_is_rolled_back_are_forgotten)
     support_clock_add_ms(WRITER_RETRY_MS);
     support_barrier(&book);
     ck_assert_int_eq(support_settle_wait(&settle), TG_OK);
-    ck_assert_int_eq(number("SELECT count(*) FROM charge, dimension ON served_model_id = dimension.id "
-                            "WHERE name = 'a-name-not-seen-before'"),
-                     1);
+    ck_assert_int_eq(
+        number("SELECT count(*) FROM charge, dimension ON served_model_id = dimension.id "
+               "WHERE name = 'a-name-not-seen-before'"),
+        1);
     support_book_is_sound(&book);
 }
 END_TEST

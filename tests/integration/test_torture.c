@@ -1,8 +1,8 @@
-/* Goal: whatever the disk does, and whenever the process ends, nothing that was acknowledged is lost,
- * nothing is charged twice, and the sums are those of the rows.
- * Method: a fixed script runs in a child process above a layer that counts the calls to the disk. One
- * run counts them; then each call in turn fails, or ends the process, in a run of its own. What the
- * child was promised stands in shared memory; the parent opens the file that is left and compares. */
+/* Goal: whatever the disk does, and whenever the process ends, nothing that was acknowledged is
+ * lost, nothing is charged twice, and the sums are those of the rows. Method: a fixed script runs
+ * in a child process above a layer that counts the calls to the disk. One run counts them; then
+ * each call in turn fails, or ends the process, in a run of its own. What the child was promised
+ * stands in shared memory; the parent opens the file that is left and compares. */
 #include "store/stmt.h"
 #include "support/suites.h"
 #include "support/support_book.h"
@@ -32,10 +32,17 @@ static char template_path[BOOK_PATH_MAX + 16];
 
 static void copy_file(const char *from, const char *to)
 {
-    char command[BOOK_PATH_MAX * 3];
+    static char bytes[1 << 20];
+    FILE *in = fopen(from, "rb");
+    FILE *out = fopen(to, "wb");
+    size_t len;
 
-    (void)snprintf(command, sizeof(command), "cp %s %s", from, to);
-    ck_assert_int_eq(system(command), 0); /* NOLINT(cert-env33-c): fixed text */
+    ck_assert(in != NULL && out != NULL);
+    len = fread(bytes, 1, sizeof(bytes), in);
+    ck_assert(len > 0 && len < sizeof(bytes));
+    ck_assert_int_eq(fwrite(bytes, 1, len, out), len);
+    ck_assert_int_eq(fclose(in), 0);
+    ck_assert_int_eq(fclose(out), 0);
 }
 
 static void setup(void)
@@ -43,7 +50,8 @@ static void setup(void)
     support_clock_use();
     support_vfs_install();
     support_vfs_use(NULL);
-    promised = mmap(NULL, sizeof(*promised), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    promised =
+        mmap(NULL, sizeof(*promised), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert(promised != MAP_FAILED);
     support_book_place(&book);
     (void)snprintf(template_path, sizeof(template_path), "%s/template", book.folder);
@@ -128,38 +136,45 @@ static int run_script(const struct support_vfs_plan *plan)
     return WEXITSTATUS(status);
 }
 
-static int64_t of_attempt(const char *what, int attempt)
+/* Costs of the attempts as they stand in the file; -1: no row. */
+static void read_costs(int64_t costs_nusd[ATTEMPTS + 1])
 {
-    char sql[256];
+    AUTO_PTR(db) db = NULL;
+    AUTO(stmt) stmt = { 0 };
 
-    (void)snprintf(sql, sizeof(sql), "SELECT %s FROM charge WHERE id = %lld", what,
-                   (long long)support_attempt(attempt));
-    return support_book_number(&book, sql);
+    ck_assert_int_eq(db_open(book.path, DB_READ, &db, &book.err), TG_OK);
+    ck_assert_int_eq(
+        stmt_prepare(&stmt, db, "SELECT cost_nusd FROM charge WHERE id = ?1", &book.err), TG_OK);
+    for (int i = 1; i <= ATTEMPTS; i++) {
+        stmt_bind_int(&stmt, 1, support_attempt(i));
+        costs_nusd[i] = -1;
+        ck_assert_int_eq(stmt_run_int(&stmt, &costs_nusd[i], &book.err), TG_OK);
+    }
 }
 
-static void check_attempt(int attempt)
+static void check_attempt(int attempt, int64_t cost_nusd)
 {
-    const int64_t rows = of_attempt("count(*)", attempt);
-    const int64_t cost_nusd = of_attempt("cost_nusd", attempt);
+    const bool is_billed = cost_nusd == 1000 + attempt;
+    const bool is_recovered = cost_nusd == 1000000;
 
-    ck_assert_int_le(rows, 1);
-    if (promised->is_held[attempt] || promised->is_settled[attempt])
-        ck_assert_int_eq(rows, 1);
     if (promised->is_settled[attempt])
-        ck_assert_int_eq(cost_nusd, 1000 + attempt);
-    else if (rows == 1 && promised->is_submitted[attempt])
-        ck_assert(cost_nusd == 1000 + attempt || cost_nusd == 1000000);
-    else if (rows == 1)
-        ck_assert_int_eq(cost_nusd, 1000000);
+        ck_assert(is_billed);
+    else if (promised->is_held[attempt])
+        ck_assert(is_recovered || (is_billed && promised->is_submitted[attempt]));
+    else
+        ck_assert(is_recovered || cost_nusd == -1);
 }
 
 /* Start again on what is left, as an operator would. */
 static void check_rest(void)
 {
+    int64_t costs_nusd[ATTEMPTS + 1];
+
     support_vfs_use(NULL);
     support_book_open(&book);
+    read_costs(costs_nusd);
     for (int i = 1; i <= ATTEMPTS; i++)
-        check_attempt(i);
+        check_attempt(i, costs_nusd[i]);
     support_attempt_now(&book, ATTEMPTS + 1);
     support_book_is_sound(&book);
     support_book_close(&book);

@@ -66,7 +66,8 @@ static void on_gate_done(struct writer_job *job, enum tg_status status)
 
 static void gate_close(struct gate *gate)
 {
-    *gate = (struct gate){ .job = { .class = WRITER_ADMIN, .run = run_gate, .done = on_gate_done } };
+    *gate =
+        (struct gate){ .job = { .class = WRITER_ADMIN, .run = run_gate, .done = on_gate_done } };
     (void)sem_init(&gate->entered, 0, 0);
     (void)sem_init(&gate->may_leave, 0, 0);
     (void)sem_init(&gate->done, 0, 0);

@@ -63,11 +63,12 @@ struct support_settle {
     struct support_outcome outcome;
 };
 
-/* The id of attempt `number` (1 or more): one second after the other, from 2026-11-24T00:00:00Z on. */
+/* The id of attempt `number` (1 or more): one second after the other, from 2026-11-24T00:00:00Z on.
+ */
 int64_t support_attempt(int64_t number);
 
-/* A plausible hold and charge of attempt `number`, by team, key, provider and model of small numbers.
- * The amount held is 1,000,000 nusd, the cost 1,000 + number. */
+/* A plausible hold and charge of attempt `number`, by team, key, provider and model of small
+ * numbers. The amount held is 1,000,000 nusd, the cost 1,000 + number. */
 void support_hold_init(struct support_book *book, struct support_hold *hold, int64_t number);
 void support_settle_init(struct support_book *book, struct support_settle *settle, int64_t number);
 

@@ -76,7 +76,8 @@ static int on_read(sqlite3_file *base, void *bytes, int len, sqlite3_int64 at)
 {
     const int code = meet(VFS_READ);
 
-    return code != SQLITE_OK ? code : of(base)->real->pMethods->xRead(of(base)->real, bytes, len, at);
+    return code != SQLITE_OK ? code
+                             : of(base)->real->pMethods->xRead(of(base)->real, bytes, len, at);
 }
 
 static int on_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 at)
@@ -147,8 +148,7 @@ static int on_shm_map(sqlite3_file *base, int region, int size, int may_extend, 
     const int code = may_extend != 0 ? meet(VFS_SHARE) : SQLITE_OK;
     sqlite3_file *real = of(base)->real;
 
-    return code != SQLITE_OK ? code
-                             : real->pMethods->xShmMap(real, region, size, may_extend, at);
+    return code != SQLITE_OK ? code : real->pMethods->xShmMap(real, region, size, may_extend, at);
 }
 
 static int on_shm_lock(sqlite3_file *base, int offset, int count, int flags)
@@ -186,7 +186,8 @@ static const sqlite3_io_methods methods = {
     .xShmUnmap = on_shm_unmap,
 };
 
-static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags, int *ret_flags)
+static int on_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *base, int flags,
+                   int *ret_flags)
 {
     struct file *file = of(base);
     int code = meet(VFS_OPEN);

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A layer between SQLite and the disk that counts calls and lets one, or all from one on, fail or end
- * the process. One plan for the process; set it while no database is busy. */
+/* A layer between SQLite and the disk that counts calls and lets one, or all from one on, fail or
+ * end the process. One plan for the process; set it while no database is busy. */
 
 enum support_vfs_call {
     VFS_READ = 1u << 0,
@@ -20,11 +20,11 @@ enum support_vfs_call {
 };
 
 struct support_vfs_plan {
-    unsigned int calls; /* enum support_vfs_call: which are counted and may fail */
-    int64_t from;       /* the first that fails, from 1; 0: none */
-    bool for_good;      /* all after it too */
-    bool disk_full;     /* writes fail with SQLITE_FULL */
-    int exit_status;    /* above 0: instead of failing, end the process... */
+    unsigned int calls;  /* enum support_vfs_call: which are counted and may fail */
+    int64_t from;        /* the first that fails, from 1; 0: none */
+    bool for_good;       /* all after it too */
+    bool disk_full;      /* writes fail with SQLITE_FULL */
+    int exit_status;     /* above 0: instead of failing, end the process... */
     bool exits_half_way; /* ...after half of the bytes of a write */
 };
 

@@ -172,39 +172,38 @@ static const struct {
       "prices the same at the same time as line 2" },
 };
 
+static void check_refused(const char *text, const char *message)
+{
+    struct err err = { 0 };
+    AUTO(price_list) list;
+
+    price_list_init(&list);
+    ck_assert_int_eq(seed_parse("prices.csv", span_from(text), &list, &err), TG_INVALID);
+    ck_assert_str_eq(err.text, message);
+}
+
 START_TEST(refuses_a_wrong_line_and_says_why)
 {
     for (size_t i = 0; i < sizeof(wrong_lines) / sizeof(wrong_lines[0]); i++) {
         char text[1024];
         char message[256];
-        struct err err = { 0 };
-        AUTO(price_list) list;
 
         (void)snprintf(text, sizeof(text), "%s%s", HEADER GOOD, wrong_lines[i].line);
         (void)snprintf(message, sizeof(message), "prices.csv line 3: %s", wrong_lines[i].message);
-        price_list_init(&list);
-        ck_assert_int_eq(seed_parse("prices.csv", span_from(text), &list, &err), TG_INVALID);
-        ck_assert_str_eq(err.text, message);
+        check_refused(text, message);
     }
 }
 END_TEST
 
 START_TEST(refuses_another_header)
 {
-    static const char *const headers[] = {
-        "", "\n", "provider,model\n" GOOD, GOOD,
-        "model,provider,component,unit,pico_usd,tier,ctx_min,variant,"
-        "utc_window,from,until,as_of,sources,status,dissent\n"
-    };
+    static const char *const headers[] = { "", "\n", "provider,model\n" GOOD, GOOD,
+                                           "model,provider,component,unit,pico_usd,tier,ctx_min,"
+                                           "variant,utc_window,from,until,as_of,sources,status,"
+                                           "dissent\n" };
 
-    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
-        struct err err = { 0 };
-        AUTO(price_list) list;
-
-        price_list_init(&list);
-        ck_assert_int_eq(seed_parse("prices.csv", span_from(headers[i]), &list, &err), TG_INVALID);
-        ck_assert_str_eq(err.text, "prices.csv line 1: must be " SEED_HEADER);
-    }
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+        check_refused(headers[i], "prices.csv line 1: must be " SEED_HEADER);
 }
 END_TEST
 
@@ -228,18 +227,26 @@ END_TEST
 /* --- upgrades ----------------------------------------------------------------------------------
  */
 
+static void close_row(struct price_list *rows, const struct seed_close *close)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        struct price *row = &rows->rows[i];
+
+        if (row->id != close->id)
+            continue;
+        ck_assert_int_le(close->until_ms, row->valid_until_ms);
+        ck_assert_int_ge(close->until_ms, row->valid_from_ms);
+        row->valid_until_ms = close->until_ms;
+    }
+}
+
 /* Do to the rows what the plan says, as the table does. */
 static void apply(struct price_list *rows, const struct seed_plan *plan)
 {
     int64_t id = (int64_t)rows->count;
 
     for (size_t i = 0; i < plan->close_count; i++)
-        for (size_t r = 0; r < rows->count; r++)
-            if (rows->rows[r].id == plan->closes[i].id) {
-                ck_assert_int_le(plan->closes[i].until_ms, rows->rows[r].valid_until_ms);
-                ck_assert_int_ge(plan->closes[i].until_ms, rows->rows[r].valid_from_ms);
-                rows->rows[r].valid_until_ms = plan->closes[i].until_ms;
-            }
+        close_row(rows, &plan->closes[i]);
     for (size_t i = 0; i < plan->insert_count; i++) {
         struct price price = plan->inserts[i];
 

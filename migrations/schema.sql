@@ -1,0 +1,285 @@
+-- Written by `make schema`: what the migrations add up to.
+
+CREATE TABLE admin_token (
+    id INTEGER PRIMARY KEY,
+    public_id TEXT NOT NULL UNIQUE CHECK (public_id LIKE 'tok@_%' ESCAPE '@'),
+    name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    role TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'finance', 'team', 'viewer')),
+    team_id INTEGER NULL REFERENCES team (id) CHECK ((role = 'team') = (team_id IS NOT NULL)), -- whose, for 'team'
+    hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32), -- keyed BLAKE2b-256 of the whole token
+    last4 TEXT NOT NULL CHECK (length(last4) <= 4), -- what people recognize it by
+    created_ms INTEGER NOT NULL CHECK (created_ms >= 0), -- ms since 1970
+    expires_ms INTEGER NULL CHECK (expires_ms >= 0), -- ms since 1970; NULL: never
+    revoked_ms INTEGER NULL CHECK (revoked_ms >= 0), -- ms since 1970; NULL: not revoked
+    last_used_ms INTEGER NULL CHECK (last_used_ms >= 0) -- ms since 1970, to the minute; NULL: never
+) STRICT;
+
+CREATE TABLE charge (
+    id INTEGER PRIMARY KEY CHECK (id > 0), -- the attempt's time id; of a correction one of its own
+    call_id INTEGER NULL CHECK (call_id > 0), -- time id of the call's first attempt; NULL: this is it
+    kind INTEGER NOT NULL CHECK (kind IN (0, 1)), -- 0 attempt, 1 adjustment
+    adjusts_id INTEGER NULL CHECK ((kind = 1) = (adjusts_id IS NOT NULL)), -- the charge that this one corrects
+    team_id INTEGER NOT NULL CHECK (team_id > 0),
+    key_id INTEGER NOT NULL CHECK (key_id > 0),
+    provider_id INTEGER NOT NULL CHECK (provider_id > 0),
+    dialect_id INTEGER NOT NULL CHECK (dialect_id > 0), -- in dimension
+    model_id INTEGER NOT NULL CHECK (model_id > 0), -- in dimension; as asked for
+    served_model_id INTEGER NULL, -- in dimension; as the answer named it; NULL: it did not
+    tier_id INTEGER NULL, -- in dimension; NULL: standard
+    -- usage in disjoint classes, in tokens
+    input INTEGER NOT NULL,
+    cache_read INTEGER NOT NULL,
+    cache_write INTEGER NOT NULL,
+    cache_write_1h INTEGER NOT NULL,
+    input_audio INTEGER NOT NULL,
+    output INTEGER NOT NULL,
+    output_audio INTEGER NOT NULL,
+    other_usage TEXT NULL CHECK (other_usage LIKE '{%}'), -- JSON object of all other classes, in their units; NULL: none
+    reasoning INTEGER NOT NULL, -- tokens; part of output
+    prompt_tokens INTEGER NOT NULL, -- tokens of the whole prompt, which picked the price's context tier
+    cost_nusd INTEGER NOT NULL, -- what the team is charged, nano-USD
+    provider_cost_nusd INTEGER NOT NULL, -- what the provider takes, nano-USD
+    hold_nusd INTEGER NOT NULL, -- what had been set aside, nano-USD
+    rate_set_id INTEGER NULL, -- the prices; NULL: none were used
+    outcome INTEGER NOT NULL CHECK (outcome BETWEEN 0 AND 4), -- enum ledger_outcome; of an adjustment: what it ends
+    source INTEGER NOT NULL CHECK (source BETWEEN 0 AND 4), -- enum ledger_source
+    flags INTEGER NOT NULL CHECK (flags >= 0), -- bits of enum ledger_flags
+    http_status INTEGER NULL CHECK (http_status BETWEEN 100 AND 999), -- of the provider's answer; NULL: none came
+    ttft_ms INTEGER NULL CHECK (ttft_ms >= 0), -- ms from dispatch to the answer's first byte; NULL: none came
+    total_ms INTEGER NOT NULL CHECK (total_ms >= 0), -- ms from dispatch to the end
+    request_bytes INTEGER NOT NULL CHECK (request_bytes >= 0), -- of the body sent
+    answer_bytes INTEGER NOT NULL CHECK (answer_bytes >= 0), -- of the body received
+    CHECK (kind = 1
+           OR (min(input, cache_read, cache_write, cache_write_1h, input_audio, output, output_audio,
+                   reasoning, prompt_tokens, cost_nusd, provider_cost_nusd, hold_nusd) >= 0))
+) STRICT;
+
+CREATE TABLE charge_detail (
+    charge_id INTEGER PRIMARY KEY, -- the attempt's time id
+    raw_usage TEXT NULL, -- JSON as the provider sent it
+    response_id TEXT NULL, -- the provider's, of the answer's body
+    upstream_request_id TEXT NULL, -- the provider's, of the answer's head
+    client TEXT NULL, -- user agent
+    error TEXT NULL -- what went wrong, for people
+) STRICT;
+
+CREATE TABLE dimension (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE CHECK (length(name) > 0)
+) STRICT;
+
+CREATE TABLE hold (
+    id INTEGER PRIMARY KEY CHECK (id > 0), -- the attempt's time id
+    call_id INTEGER NULL CHECK (call_id > 0), -- time id of the call's first attempt; NULL: this is it
+    team_id INTEGER NOT NULL CHECK (team_id > 0),
+    key_id INTEGER NOT NULL CHECK (key_id > 0),
+    provider_id INTEGER NOT NULL CHECK (provider_id > 0),
+    dialect_id INTEGER NOT NULL CHECK (dialect_id > 0), -- in dimension
+    model_id INTEGER NOT NULL CHECK (model_id > 0), -- in dimension; as asked for
+    input_bound INTEGER NOT NULL CHECK (input_bound >= 0), -- tokens, at most
+    output_bound INTEGER NOT NULL CHECK (output_bound >= 0), -- tokens, at most
+    amount_nusd INTEGER NOT NULL CHECK (amount_nusd >= 0), -- set aside, nano-USD
+    flags INTEGER NOT NULL CHECK (flags >= 0) -- bits of enum ledger_flags
+) STRICT;
+
+CREATE TABLE installation (
+    id INTEGER PRIMARY KEY CHECK (id = 1), -- there is one
+    public_id TEXT NOT NULL CHECK (length(public_id) > 0), -- in x-tollgate-hop, against loops
+    reporting_zone TEXT NOT NULL DEFAULT 'UTC' CHECK (length(reporting_zone) > 0), -- IANA name; of rollup_day
+    created_ms INTEGER NOT NULL CHECK (created_ms >= 0) -- ms since 1970
+) STRICT;
+
+CREATE TABLE "key" (
+    id INTEGER PRIMARY KEY,
+    public_id TEXT NOT NULL UNIQUE CHECK (public_id LIKE 'key@_%' ESCAPE '@'),
+    team_id INTEGER NOT NULL REFERENCES team (id), -- never changes: the ledger's sums rest on it
+    name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    prefix TEXT NOT NULL, -- tgk_ and the ten digits that stay the same when it is rotated; '': imported
+    models TEXT NULL CHECK (models LIKE '[%]'), -- JSON array of names and prefix*; NULL: all
+    metadata TEXT NOT NULL DEFAULT '{}' CHECK (metadata LIKE '{%}'), -- JSON object, the owner's own
+    revision INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0), -- changes so far + 1
+    created_ms INTEGER NOT NULL CHECK (created_ms >= 0), -- ms since 1970
+    expires_ms INTEGER NULL CHECK (expires_ms >= 0), -- ms since 1970; NULL: never
+    revoked_ms INTEGER NULL CHECK (revoked_ms >= 0), -- ms since 1970; NULL: not revoked
+    last_used_ms INTEGER NULL CHECK (last_used_ms >= 0) -- ms since 1970, to the minute; NULL: never
+) STRICT;
+
+CREATE TABLE key_secret (
+    id INTEGER PRIMARY KEY,
+    key_id INTEGER NOT NULL REFERENCES "key" (id),
+    hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32), -- keyed BLAKE2b-256 of the whole secret
+    last4 TEXT NOT NULL CHECK (length(last4) <= 4), -- what people recognize it by
+    created_ms INTEGER NOT NULL CHECK (created_ms >= 0), -- ms since 1970
+    expires_ms INTEGER NULL CHECK (expires_ms >= 0) -- ms since 1970, set when it is rotated out; NULL: with its key
+) STRICT;
+
+CREATE TABLE migration (
+    number INTEGER PRIMARY KEY, -- of the file's name, from 1
+    name TEXT NOT NULL, -- the file's
+    sha256 TEXT NOT NULL CHECK (length(sha256) = 64), -- of the file, hex
+    applied_ms INTEGER NOT NULL CHECK (applied_ms >= 0) -- ms since 1970
+) STRICT;
+
+CREATE TABLE price (
+    id INTEGER PRIMARY KEY,
+    provider TEXT NOT NULL CHECK (length(provider) > 0), -- in the book's spelling: openai
+    model TEXT NOT NULL CHECK (length(model) > 0), -- as the provider writes it
+    component TEXT NOT NULL CHECK (length(component) > 0), -- class of usage: input, output, ...
+    unit TEXT NOT NULL CHECK (length(unit) > 0), -- token, image, char, call, page, second, hour, ...
+    unit_price_pusd INTEGER NOT NULL CHECK (unit_price_pusd >= 0), -- of one unit, pico-USD
+    tier TEXT NOT NULL DEFAULT 'standard' CHECK (length(tier) > 0), -- standard, batch, flex, priority, fast
+    ctx_min INTEGER NOT NULL DEFAULT 0 CHECK (ctx_min >= 0), -- holds from this many prompt tokens
+    variant TEXT NOT NULL DEFAULT '', -- image quality/size, region=..., context=low; '': the plain price
+    utc_window TEXT NOT NULL DEFAULT '', -- HH:MM-HH:MM+.../Mon-Fri, 'else': all other times; '': always
+    valid_from_ms INTEGER NOT NULL DEFAULT 0 CHECK (valid_from_ms >= 0), -- ms since 1970, the first; 0: always
+    valid_until_ms INTEGER NOT NULL DEFAULT 9223372036854775807, -- ms since 1970, the first after; the largest: open
+    as_of TEXT NOT NULL DEFAULT '', -- date of the newest source
+    sources TEXT NOT NULL DEFAULT '', -- a letter each
+    status TEXT NOT NULL DEFAULT '', -- page, agreed, majority, disputed, single, derived
+    dissent TEXT NOT NULL DEFAULT '', -- letter=pusd of each source that says otherwise
+    origin TEXT NOT NULL CHECK (origin IN ('seed', 'override')), -- from the file, or set by a person
+    CHECK (valid_until_ms >= valid_from_ms)
+) STRICT;
+
+CREATE TABLE price_seed (
+    sha256 TEXT PRIMARY KEY CHECK (length(sha256) = 64), -- of the file, hex
+    loaded_ms INTEGER NOT NULL CHECK (loaded_ms >= 0), -- ms since 1970
+    row_count INTEGER NOT NULL CHECK (row_count >= 0) -- rows in the file
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE provider (
+    id INTEGER PRIMARY KEY,
+    public_id TEXT NOT NULL UNIQUE CHECK (public_id LIKE 'prov@_%' ESCAPE '@'),
+    name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 63 AND name NOT GLOB '*[^a-z0-9-]*'), -- a path prefix
+    kind TEXT NOT NULL CHECK (length(kind) > 0), -- of the catalogue
+    base_url TEXT NOT NULL CHECK (length(base_url) > 0), -- without a slash at its end
+    secret BLOB NULL, -- sealed with the master key, bound to this row; NULL: needs none
+    source TEXT NOT NULL CHECK (source IN ('api', 'environment')), -- who set it up
+    is_default INTEGER NOT NULL DEFAULT 0 CHECK (is_default IN (0, 1)), -- takes models that nobody claims
+    revision INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0), -- changes so far + 1
+    created_ms INTEGER NOT NULL CHECK (created_ms >= 0), -- ms since 1970
+    disabled_ms INTEGER NULL CHECK (disabled_ms >= 0), -- ms since 1970; NULL: in use
+    deleted_ms INTEGER NULL CHECK (deleted_ms >= 0) -- ms since 1970; NULL: not deleted
+) STRICT;
+
+CREATE TABLE rate_set (
+    id INTEGER PRIMARY KEY,
+    rates TEXT NOT NULL UNIQUE CHECK (rates LIKE '[%]') -- JSON array of [class, price row, pusd a unit]
+) STRICT;
+
+CREATE TABLE rollup_day (
+    day INTEGER NOT NULL, -- days since 1970-01-01
+    key_id INTEGER NOT NULL,
+    model_id INTEGER NOT NULL, -- in dimension; as asked for
+    provider_id INTEGER NOT NULL,
+    requests INTEGER NOT NULL, -- calls of which something was sent
+    errors INTEGER NOT NULL, -- attempts that the provider failed
+    estimated INTEGER NOT NULL, -- attempts without a usage record
+    unreconciled INTEGER NOT NULL, -- attempts whose end is not known
+    unpriced INTEGER NOT NULL, -- attempts with tokens that have no price
+    input INTEGER NOT NULL, -- tokens
+    cache_read INTEGER NOT NULL, -- tokens, media too
+    cache_write INTEGER NOT NULL, -- tokens, media and all durations too
+    media_in INTEGER NOT NULL, -- tokens of audio, image and video input
+    output INTEGER NOT NULL, -- tokens, reasoning with its own price too
+    media_out INTEGER NOT NULL, -- tokens of audio, image and video output
+    reasoning INTEGER NOT NULL, -- tokens; part of output
+    cost_nusd INTEGER NOT NULL, -- nano-USD
+    provider_cost_nusd INTEGER NOT NULL, -- nano-USD
+    PRIMARY KEY (day, key_id, model_id, provider_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rollup_quarter_hour (
+    bucket INTEGER NOT NULL, -- quarter hours since 1970-01-01T00:00Z
+    team_id INTEGER NOT NULL,
+    model_id INTEGER NOT NULL, -- in dimension; as asked for
+    requests INTEGER NOT NULL, -- calls of which something was sent
+    errors INTEGER NOT NULL, -- attempts that the provider failed
+    estimated INTEGER NOT NULL, -- attempts without a usage record
+    unreconciled INTEGER NOT NULL, -- attempts whose end is not known
+    unpriced INTEGER NOT NULL, -- attempts with tokens that have no price
+    input INTEGER NOT NULL, -- tokens
+    cache_read INTEGER NOT NULL, -- tokens, media too
+    cache_write INTEGER NOT NULL, -- tokens, media and all durations too
+    media_in INTEGER NOT NULL, -- tokens of audio, image and video input
+    output INTEGER NOT NULL, -- tokens, reasoning with its own price too
+    media_out INTEGER NOT NULL, -- tokens of audio, image and video output
+    reasoning INTEGER NOT NULL, -- tokens; part of output
+    cost_nusd INTEGER NOT NULL, -- nano-USD
+    provider_cost_nusd INTEGER NOT NULL, -- nano-USD
+    PRIMARY KEY (bucket, team_id, model_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE team (
+    id INTEGER PRIMARY KEY,
+    public_id TEXT NOT NULL UNIQUE CHECK (public_id LIKE 'team@_%' ESCAPE '@'),
+    name TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200), -- unique among archived ones too
+    timezone TEXT NULL CHECK (length(timezone) > 0), -- IANA name; NULL: the installation's
+    metadata TEXT NOT NULL DEFAULT '{}' CHECK (metadata LIKE '{%}'), -- JSON object, the owner's own
+    revision INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0), -- changes so far + 1
+    created_ms INTEGER NOT NULL CHECK (created_ms >= 0), -- ms since 1970
+    archived_ms INTEGER NULL CHECK (archived_ms >= 0) -- ms since 1970; NULL: active
+) STRICT;
+
+CREATE INDEX charge_adjusts ON charge (adjusts_id) WHERE adjusts_id IS NOT NULL;
+
+CREATE INDEX charge_unreconciled ON charge (id) WHERE outcome = 3 AND kind = 0;
+
+CREATE INDEX key_by_team ON "key" (team_id);
+
+CREATE INDEX key_secret_by_key ON key_secret (key_id);
+
+CREATE INDEX price_by_model ON price (provider, model);
+
+CREATE UNIQUE INDEX provider_by_name ON provider (name) WHERE deleted_ms IS NULL;
+
+CREATE UNIQUE INDEX provider_default ON provider (is_default) WHERE is_default = 1 AND deleted_ms IS NULL;
+
+CREATE TRIGGER charge_detail_no_update BEFORE UPDATE ON charge_detail
+BEGIN
+    SELECT RAISE(ABORT, 'charge_detail is append-only');
+END;
+
+CREATE TRIGGER charge_no_delete BEFORE DELETE ON charge
+BEGIN
+    SELECT RAISE(ABORT, 'charge is append-only');
+END;
+
+CREATE TRIGGER charge_no_update BEFORE UPDATE ON charge
+BEGIN
+    SELECT RAISE(ABORT, 'charge is append-only');
+END;
+
+CREATE TRIGGER key_keeps_its_team BEFORE UPDATE OF id, team_id ON "key"
+WHEN new.id <> old.id OR new.team_id <> old.team_id
+BEGIN
+    SELECT RAISE(ABORT, 'a key never changes its team');
+END;
+
+CREATE TRIGGER price_keeps_all_but_its_end BEFORE UPDATE ON price
+WHEN new.id <> old.id OR new.provider <> old.provider OR new.model <> old.model
+    OR new.component <> old.component OR new.unit <> old.unit
+    OR new.unit_price_pusd <> old.unit_price_pusd OR new.tier <> old.tier OR new.ctx_min <> old.ctx_min
+    OR new.variant <> old.variant OR new.utc_window <> old.utc_window
+    OR new.valid_from_ms <> old.valid_from_ms OR new.as_of <> old.as_of OR new.sources <> old.sources
+    OR new.status <> old.status OR new.dissent <> old.dissent OR new.origin <> old.origin
+    OR new.valid_until_ms > old.valid_until_ms
+BEGIN
+    SELECT RAISE(ABORT, 'a price can only be ended earlier');
+END;
+
+CREATE TRIGGER price_no_delete BEFORE DELETE ON price
+BEGIN
+    SELECT RAISE(ABORT, 'price is append-only');
+END;
+
+CREATE TRIGGER rate_set_no_delete BEFORE DELETE ON rate_set
+BEGIN
+    SELECT RAISE(ABORT, 'rate_set is append-only');
+END;
+
+CREATE TRIGGER rate_set_no_update BEFORE UPDATE ON rate_set
+BEGIN
+    SELECT RAISE(ABORT, 'rate_set is append-only');
+END;
+

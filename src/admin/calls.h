@@ -1,0 +1,12 @@
+#ifndef ADMIN_CALLS_H
+#define ADMIN_CALLS_H
+
+#include "admin/api.h"
+
+/* /api/v1/calls: the log of charges, the receipt of one, and the end of an unreconciled one. */
+
+api_handler calls_list;
+api_handler calls_get;
+api_handler calls_reconcile;
+
+#endif

@@ -1,0 +1,171 @@
+#include "sandbox/sandbox.h"
+
+#include "base/buf.h"
+#include "base/try.h"
+#include "net/daemon.h"
+#include "sandbox/chat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ANSWER_MAX ((size_t)64 << 20)
+#define EVENT_MAX  ((size_t)64 << 20) /* one word may be the whole text */
+#define NS_PER_MS  1000000L
+
+struct sandbox {
+    struct daemon *daemon;
+};
+
+/* --- a streamed answer: each connection has a thread, which may wait ------------------------- */
+
+struct stream {
+    struct chat chat;
+    struct buf event; /* what is left of the one being sent */
+};
+
+static void wait_for_word(const struct chat *chat)
+{
+    const struct timespec word = { .tv_nsec = SANDBOX_WORD_MS * NS_PER_MS };
+
+    if (chat->is_slow && chat->step == 1)
+        (void)nanosleep(&word, NULL);
+}
+
+static ssize_t stream_read(void *context, char *out, size_t max)
+{
+    struct stream *stream = context;
+    size_t len;
+
+    if (buf_len(&stream->event) == 0) {
+        wait_for_word(&stream->chat);
+        buf_clear(&stream->event);
+        if (!chat_next_event(&stream->chat, &stream->event))
+            return 0;
+        if (stream->event.failed)
+            return -1;
+    }
+    len = buf_len(&stream->event) < max ? buf_len(&stream->event) : max;
+    memcpy(out, buf_span(&stream->event).ptr, len);
+    buf_consume(&stream->event, len);
+    return (ssize_t)len;
+}
+
+static void stream_free(void *context)
+{
+    struct stream *stream = context;
+
+    chat_fini(&stream->chat);
+    buf_fini(&stream->event);
+    free(stream);
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+static void answer_error(struct daemon_answer *answer, enum tg_status status, const char *message)
+{
+    answer->http = tg_status_info(status)->http;
+    answer->type = "application/json";
+    chat_write_error(status, message, &answer->body);
+}
+
+static enum tg_status start_stream(struct chat *chat, struct daemon_answer *answer)
+{
+    struct stream *stream = calloc(1, sizeof(*stream));
+
+    if (stream == NULL)
+        return TG_NO_MEMORY;
+    stream->chat = *chat; /* the stream's from here on */
+    buf_init(&stream->event, EVENT_MAX);
+    answer->type = "text/event-stream";
+    answer->stream =
+        (struct daemon_stream){ .read = stream_read, .free = stream_free, .context = stream };
+    return TG_OK;
+}
+
+static void answer_chat(const struct daemon_request *request, struct daemon_answer *answer)
+{
+    struct chat chat;
+    struct err err = { 0 };
+    enum tg_status status = chat_read(request->body, &chat, &err);
+
+    if (status != TG_OK) {
+        answer_error(answer, status, err.text);
+        return;
+    }
+    if (chat.is_stream) {
+        status = start_stream(&chat, answer);
+        if (status == TG_OK)
+            return;
+        answer_error(answer, status, "");
+    } else {
+        answer->type = "application/json";
+        chat_write(&chat, &answer->body);
+    }
+    chat_fini(&chat);
+}
+
+static void handle(void *context, const struct daemon_request *request,
+                   struct daemon_answer *answer)
+{
+    const bool is_get = strcmp(request->method, "GET") == 0;
+
+    (void)context;
+    buf_init(&answer->body, ANSWER_MAX);
+    if (request->fault != TG_OK) {
+        answer_error(answer, request->fault, "");
+    } else if (span_equal(request->path, SPAN("/v1/chat/completions"))) {
+        if (strcmp(request->method, "POST") == 0)
+            answer_chat(request, answer);
+        else
+            answer_error(answer, TG_METHOD_NOT_ALLOWED, "");
+    } else if (span_equal(request->path, SPAN("/v1/models")) && is_get) {
+        answer->type = "application/json";
+        chat_write_models(&answer->body);
+    } else {
+        answer_error(answer, TG_NO_ROUTE, "");
+    }
+}
+
+/* --- life cycle ------------------------------------------------------------------------------- */
+
+enum tg_status sandbox_start(int port, struct sandbox **ret_sandbox, char ret_url[SANDBOX_URL_SIZE],
+                             struct err *err)
+{
+    const struct daemon_options options = {
+        .name = "sandbox",
+        .handle = handle,
+        .body_max_bytes = SANDBOX_BODY_MAX,
+        .connections_max = SANDBOX_CONNECTIONS_MAX,
+    };
+    struct sandbox *sandbox = calloc(1, sizeof(*sandbox));
+    char address[32];
+    int bound_port = 0;
+    enum tg_status status;
+    int fd = -1;
+
+    if (sandbox == NULL)
+        return err_set(err, TG_NO_MEMORY, "out of memory for the sandbox");
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%d", port);
+    status = daemon_listen_tcp(address, &fd, &bound_port, err);
+    if (status == TG_OK)
+        status = daemon_start(fd, &options, &sandbox->daemon, err);
+    if (status != TG_OK) {
+        if (fd >= 0)
+            (void)close(fd);
+        free(sandbox);
+        return status;
+    }
+    (void)snprintf(ret_url, SANDBOX_URL_SIZE, "http://127.0.0.1:%d/v1", bound_port);
+    *ret_sandbox = sandbox;
+    return TG_OK;
+}
+
+void sandbox_stop(struct sandbox *sandbox)
+{
+    if (sandbox == NULL)
+        return;
+    daemon_stop(sandbox->daemon);
+    free(sandbox);
+}
