@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "proxy/exchange.h"
+#include "proxy/models.h"
 #include "proxy/reply.h"
 
 #include <stdlib.h>
@@ -44,16 +45,54 @@ static void on_refuse(void *context, struct server_conn *conn, const struct http
     reply_error(conn, NULL, status, span_from(why), span_from(id));
 }
 
+/* Answer with what the key behind a door may see. */
+static enum tg_status read_door(const struct worker *worker, const struct key_entry *key,
+                                const struct guard_path *path, struct buf *out)
+{
+    const struct models_query query = {
+        .key = key,
+        .targets = target_store_get(worker->services->targets),
+        .book = snapshot_get(worker->services->book),
+        .provider = path->prefix,
+    };
+
+    switch (path->door) {
+    case GUARD_MODELS:
+        return models_put_list(&query, out);
+    case GUARD_MODEL:
+        return models_put_one(&query, path->rest, out);
+    case GUARD_OWN_KEY:
+        models_put_key(key, out);
+        return buf_status(out);
+    case GUARD_ROOT:
+        buf_put_text(out, "{\"name\":\"tollgate\"}");
+        return buf_status(out);
+    case GUARD_CALL:
+        break;
+    }
+    return TG_NO_ROUTE;
+}
+
 static void serve_door(struct worker *worker, struct server_conn *conn,
                        const struct http_head *head, const struct guard_path *path, struct span id)
 {
-    /* Models and the key's own limits come with their issues of the API; the doors are known. */
-    (void)worker;
-    (void)head;
-    if (path->door == GUARD_ROOT)
-        reply_json(conn, 200, SPAN("{\"name\":\"tollgate\"}"), id);
+    const struct key_entry *key = NULL;
+    enum tg_status status = TG_OK;
+    AUTO(buf) out = { 0 };
+
+    buf_init(&out, MODELS_BYTES_MAX);
+    if (path->door != GUARD_ROOT) {
+        key = exchange_authenticate(worker->services, head, path->query);
+        status = key != NULL ? TG_OK : TG_UNAUTHENTICATED;
+    }
+    if (key != NULL)
+        keyring_touch(key, clock_wall_ms());
+    if (status == TG_OK)
+        status = read_door(worker, key, path, &out);
+    if (status == TG_OK)
+        reply_json(conn, 200, buf_span(&out), id);
     else
-        reply_error(conn, NULL, TG_NO_ROUTE, SPAN_EMPTY, id);
+        reply_error(conn, NULL, status, SPAN_EMPTY, id);
 }
 
 static void on_request(void *context, struct server_conn *conn, const struct http_head *head)
