@@ -178,7 +178,7 @@ static void fill_api_parts(struct wiring *wiring)
 static enum tg_status start_admin(struct wiring *wiring, struct err *err)
 {
     fill_api_parts(wiring);
-    TRY(wire_providers(&wiring->admin.parts, err));
+    TRY(wire_providers(&wiring->admin, wiring->settings, err));
     TRY(wire_admin_start(&wiring->admin, wiring->settings, wiring->services.id_floor, err));
     wire_admin_announce(&wiring->admin, wiring->settings);
     return TG_OK;

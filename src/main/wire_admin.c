@@ -5,8 +5,11 @@
 #include "base/try.h"
 #include "providers/catalogue.h"
 #include "routing/provider.h"
+#include "sandbox/sandbox.h"
 #include "store/reader.h"
+#include "web/assets.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,8 +65,13 @@ static enum tg_status listen_both(struct wire_admin *admin, const struct setting
 enum tg_status wire_admin_start(struct wire_admin *admin, const struct settings *settings,
                                 int64_t id_floor, struct err *err)
 {
+    static const struct assets assets = { .folder = NULL };
+
     pthread_mutex_init(&admin->ids_lock, NULL);
     id_source_init(&admin->ids, ID_SOURCE_MAX, id_floor);
+
+    admin->parts.other = assets_handle;
+    admin->parts.other_context = (void *)&assets;
     admin->parts.next_id = next_adjustment_id;
     admin->parts.next_id_context = admin;
     TRY(reader_pool_new(admin->parts.database_path, READERS, &admin->readers, err));
@@ -76,6 +84,7 @@ void wire_admin_stop(struct wire_admin *admin)
 {
     daemon_stop(admin->tcp);
     daemon_stop(admin->unix_socket);
+    sandbox_stop(admin->sandbox);
     reader_pool_free(admin->readers);
     token_gate_free(admin->gate);
     *admin = (struct wire_admin){ 0 };
@@ -116,9 +125,8 @@ static const char *base_url_of(const struct tg_kind *kind)
 }
 
 static enum tg_status upsert(const struct api_parts *parts, const struct tg_kind *kind,
-                             const char *secret, struct err *err)
+                             const char *secret, const char *base_url, struct err *err)
 {
-    const char *base_url = base_url_of(kind);
     struct provider_job job;
     enum tg_status status;
 
@@ -139,9 +147,21 @@ static enum tg_status upsert(const struct api_parts *parts, const struct tg_kind
     return TG_OK;
 }
 
-enum tg_status wire_providers(const struct api_parts *parts, struct err *err)
+static enum tg_status upsert_sandbox(struct wire_admin *admin, struct err *err)
 {
-    const char *present[ENVIRONMENT_MAX + 1] = { NULL };
+    const struct tg_kind *kind = catalogue_kind(SPAN("sandbox"));
+    char url[SANDBOX_URL_SIZE];
+
+    assert(kind != NULL);
+    TRY(sandbox_start(/* port= */ 0, &admin->sandbox, url, err));
+    return upsert(&admin->parts, kind, "sandbox", url, err);
+}
+
+enum tg_status wire_providers(struct wire_admin *admin, const struct settings *settings,
+                              struct err *err)
+{
+    const struct api_parts *parts = &admin->parts;
+    const char *present[ENVIRONMENT_MAX + 2] = { NULL };
     const struct tg_kind *kind;
     struct provider_job job;
     int count = 0;
@@ -151,8 +171,12 @@ enum tg_status wire_providers(const struct api_parts *parts, struct err *err)
 
         if (secret == NULL || secret[0] == '\0')
             continue;
-        TRY(upsert(parts, kind, secret, err));
+        TRY(upsert(parts, kind, secret, base_url_of(kind), err));
         present[count++] = kind->name;
+    }
+    if (settings->is_sandbox) {
+        TRY(upsert_sandbox(admin, err));
+        present[count++] = "sandbox";
     }
     provider_job_init(&job, PROVIDER_DISABLE_ABSENT, parts->ring, parts->targets);
     job.input.present = present;

@@ -9,6 +9,8 @@
 /* The admin side of the server: its two listeners (TCP and admin.sock), who may come in, and the
  * providers that the environment names. */
 
+struct sandbox;
+
 struct wire_admin {
     struct api_parts parts; /* filled in by the caller but for what is below */
     struct id_source ids;   /* of adjustments, under `ids_lock` */
@@ -17,7 +19,8 @@ struct wire_admin {
     struct reader_pool *readers;
     struct daemon *tcp;
     struct daemon *unix_socket;
-    int port; /* of the TCP listener */
+    struct sandbox *sandbox; /* NULL: not asked for */
+    int port;                /* of the TCP listener */
 };
 
 /* id_floor: no id at or below it is given. Errors  as daemon_start, reader_pool_new */
@@ -31,9 +34,12 @@ void wire_admin_stop(struct wire_admin *admin);
  * stdout and only there. */
 void wire_admin_announce(struct wire_admin *admin, const struct settings *settings);
 
-/* Make a provider of each kind whose variable is set (OPENAI_API_KEY, ...), bring those made before
- * up to date, disable those whose variable is gone. One of that name that the API made wins, with a
- * warning. */
-TG_MUST_CHECK enum tg_status wire_providers(const struct api_parts *parts, struct err *err);
+/* Start the sandbox where it is asked for.
+ *
+ * Then make a provider of each kind whose variable is set (OPENAI_API_KEY, ...), bring those made
+ * before up to date, disable those whose variable is gone. One of that name that the API made wins,
+ * with a warning. */
+TG_MUST_CHECK enum tg_status wire_providers(struct wire_admin *admin,
+                                            const struct settings *settings, struct err *err);
 
 #endif

@@ -81,6 +81,7 @@ static const struct tg_kind kinds[] = {
         .flags = TG_KIND_ASKS_USAGE | TG_KIND_STOPS_ON_LEAVE,
         .dialects = { "openai-chat" },
         .prefixes = { "echo" },
+        .book = "sandbox",
     },
 };
 

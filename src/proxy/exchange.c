@@ -302,7 +302,9 @@ static void release_to_client(struct exchange *exchange)
     } else if (relay_has_begun(&exchange->relay)) {
         relay_cut(&exchange->relay);
     } else {
-        answer_error(exchange, failure_of(exchange), SPAN_EMPTY);
+        /* log_outcome has said what happened. */
+        reply_error_unlogged(conn, exchange->dialect, failure_of(exchange), SPAN_EMPTY,
+                             request_id(exchange));
     }
     exchange->conn = NULL;
     exchange->relay.conn = NULL;
@@ -320,9 +322,9 @@ static void refuse_to_client(struct exchange *exchange)
     if (relay_has_begun(&exchange->relay))
         server_abort(conn);
     else
-        reply_error(conn, exchange->dialect, TG_LEDGER_UNAVAILABLE,
-                    SPAN("The answer could not be recorded, so it is not handed out."),
-                    request_id(exchange));
+        reply_error_unlogged(conn, exchange->dialect, TG_LEDGER_UNAVAILABLE,
+                             SPAN("The answer could not be recorded, so it is not handed out."),
+                             request_id(exchange));
 }
 
 static void on_settled(struct exchange *exchange)

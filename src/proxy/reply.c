@@ -20,12 +20,12 @@ static void put_head(struct buf *out, struct server_conn *conn, int http_status,
         buf_put_text(out, "Connection: keep-alive\r\n");
 }
 
-static void put_body(struct buf *out, const struct server_conn *conn, struct span body)
+static void put_body(struct buf *out, struct server_conn *conn, struct span body)
 {
     buf_put_text(out, "Content-Length: ");
     buf_put_int(out, (int64_t)body.len);
     buf_put(out, "\r\n\r\n", 4);
-    if (!server_is_head_request(conn))
+    if (!server_wants_head_only(conn))
         buf_put_span(out, body);
 }
 
@@ -49,12 +49,11 @@ void reply_json(struct server_conn *conn, int http_status, struct span body, str
     send_all(conn, &out);
 }
 
-void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enum tg_status status,
-                 struct span message, struct span request_id)
+void reply_error_unlogged(struct server_conn *conn, const struct tg_dialect *dialect,
+                          enum tg_status status, struct span message, struct span request_id)
 {
     const struct tg_status_info *info = tg_status_info(status);
     char body[ERROR_BODY_MAX];
-    char peer[64];
     AUTO(buf) out = { 0 };
     size_t len;
 
@@ -65,10 +64,6 @@ void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enu
     len = dialect->write_error(status, (struct tg_span){ message.ptr, message.len },
                                (struct tg_span){ request_id.ptr, request_id.len }, body,
                                sizeof(body));
-    server_peer(conn, peer, sizeof(peer));
-    log_event(info->http >= 500 ? LOG_WARN : LOG_INFO, "refused", LOG_F("request_id", request_id),
-              LOG_FI("status", info->http), LOG_FS("code", info->code), LOG_F("why", message),
-              LOG_FS("peer", peer));
     buf_init(&out, 1024 + len);
     put_head(&out, conn, info->http, request_id);
     buf_put_text(&out, info->may_retry ? "x-should-retry: true\r\n" : "x-should-retry: false\r\n");
@@ -78,4 +73,18 @@ void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enu
         buf_put_text(&out, "Upgrade: HTTP/1.1\r\n");
     put_body(&out, conn, span_of(body, len));
     send_all(conn, &out);
+}
+
+void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enum tg_status status,
+                 struct span message, struct span request_id)
+{
+    const struct tg_status_info *info = tg_status_info(status);
+    char peer[64];
+
+    server_peer(conn, peer, sizeof(peer));
+    log_event(info->http >= 500 ? LOG_WARN : LOG_INFO, "refused", LOG_F("request_id", request_id),
+              LOG_FI("status", info->http), LOG_FS("code", info->code),
+              LOG_F("why", message.len > 0 ? message : span_from(info->sentence)),
+              LOG_FS("peer", peer));
+    reply_error_unlogged(conn, dialect, status, message, request_id);
 }

@@ -59,9 +59,12 @@ static const char *const answer_denied[] = {
            "set-cookie",
     [11] = "set-cookie2",
     [12] = "x-request-id",
-    [14] = "content-length",
+    [14] = "content-length"
+           "openai-project",
     [15] = "clear-site-data",
     [17] = "transfer-encoding",
+    [19] = "openai-organization"
+           "x-goog-user-project",
     [23] = "content-security-policy",
     [25] = "strict-transport-security",
     [35] = "content-security-policy-report-only",

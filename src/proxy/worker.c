@@ -107,6 +107,8 @@ static void on_request(void *context, struct server_conn *conn, const struct htt
     next_id(worker, &call_id, id);
     arena_init(&arena, PATH_ARENA_BYTES, HTTP_HEAD_MAX);
     status = guard_match(head, &arena, &path);
+    if (status == TG_INVALID)
+        server_close_after(conn);
     if (status != TG_OK)
         reply_error(conn, NULL, status, SPAN_EMPTY, span_from(id));
     else if (path.door == GUARD_CALL)

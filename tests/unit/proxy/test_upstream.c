@@ -77,6 +77,9 @@ static const char *const answer_stops[] = {
     "Set-Cookie",
     "Set-Cookie2",
     "Alt-Svc",
+    "OpenAI-Organization",
+    "OpenAI-Project",
+    "x-goog-user-project",
     "Server",
     "Location",
     "Strict-Transport-Security",
@@ -100,7 +103,7 @@ static const char *const answer_passes[] = {
     "Retry-After",
     "x-ratelimit-limit-requests",
     "openai-processing-ms",
-    "openai-organization",
+
     "anthropic-ratelimit-tokens-limit",
     "x-should-retry",
     "Content-Encoding",

@@ -1,0 +1,158 @@
+// The built binary: one instance with a data folder of its own, set up through its command line and
+// read through its REST API.
+
+import { chmodSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { call } from './http.mjs';
+import { Daemon, OUT, SLOWNESS, freePorts, freshFolder, run } from './process.mjs';
+import { until } from './wait.mjs';
+
+const ADMIN_TOKEN = 'admin-token-of-the-end-to-end-suite';
+const PROVIDER_SECRET = 'sk-the-secret-of-the-provider-account';
+const PAGE = 200;
+
+const LIMITS = {
+    bodyMaxBytes: 'TOLLGATE_BODY_MAX_BYTES', headMs: 'TOLLGATE_HEAD_MS', bodyMs: 'TOLLGATE_BODY_MS',
+    firstByteMs: 'TOLLGATE_FIRST_BYTE_MS', idleMs: 'TOLLGATE_IDLE_MS',
+};
+
+export const BINARY = process.env.TOLLGATE ?? join(OUT, 'tollgate');
+
+export class Tollgate {
+    /** providers: { name: { kind, baseUrl } }; limits: by the names of LIMITS; env and args go to `serve`. */
+    static async start({ providers = {}, limits = {}, env = {}, args = [], dataDir = undefined } = {}) {
+        const gate = new Tollgate();
+        const [port, adminPort] = await freePorts(2);
+
+        gate.folder = freshFolder();
+        gate.dataDir = dataDir ?? join(gate.folder, 'data');
+        gate.tokenFile = join(gate.folder, 'admin-token');
+        gate.secretFile = join(gate.folder, 'provider-secret');
+        writeFileSync(gate.tokenFile, `${ADMIN_TOKEN}\n`, { mode: 0o600 });
+        writeFileSync(gate.secretFile, `${PROVIDER_SECRET}\n`, { mode: 0o600 });
+        chmodSync(gate.tokenFile, 0o600);
+        for (const [name, value] of Object.entries(limits))
+            env = { ...env, [LIMITS[name]]: String(value) };
+        Object.assign(gate, { port, adminPort, url: `http://127.0.0.1:${port}`, env, args,
+            baseUrl: `http://127.0.0.1:${port}/v1`, adminUrl: `http://127.0.0.1:${adminPort}`, name: 'team' });
+        await gate.boot();
+        gate.must('team', 'create', gate.name);
+        gate.key = gate.newKey();
+        for (const [name, { kind, baseUrl }] of Object.entries(providers))
+            gate.addProvider(name, kind, baseUrl);
+        return gate;
+    }
+
+    /** Start the process on the data it has. */
+    async boot({ ms = 10_000 * SLOWNESS } = {}) {
+        this.daemon = new Daemon(BINARY, ['serve', '--data-dir', this.dataDir, '--listen', `127.0.0.1:${this.port}`,
+            '--admin-listen', `127.0.0.1:${this.adminPort}`, '--workers', '2', ...this.args],
+        { env: { TOLLGATE_ADMIN_TOKEN_FILE: this.tokenFile, ...this.env }, log: join(this.folder, 'log') });
+        await until(() => `tollgate to serve\n${this.daemon.log}`, async () => {
+            if (!this.daemon.isAlive)
+                throw new Error(`tollgate ended: ${JSON.stringify(this.daemon.end)}\n${this.daemon.log}`);
+            return this.isReady();
+        }, { within: ms });
+    }
+
+    async isReady() {
+        return call(`${this.adminUrl}/readyz`, { method: 'GET' })
+            .then((answer) => answer.status === 200, () => false);
+    }
+
+    /** The command line, as the user who owns the data folder. */
+    cli(...args) {
+        return run(BINARY, [...args, '--data-dir', this.dataDir]);
+    }
+
+    must(...args) {
+        const { status, stdout, stderr } = this.cli(...args);
+
+        if (status !== 0)
+            throw new Error(`tollgate ${args.join(' ')}: exit ${status}\n${stderr}`);
+        return stdout.trim();
+    }
+
+    newKey(name = `key-${process.hrtime.bigint()}`) {
+        return this.must('key', 'create', '--team', this.name, '--name', name);
+    }
+
+    addProvider(name, kind, baseUrl) {
+        this.must('provider', 'add', name, '--kind', kind, '--base-url', baseUrl, '--secret-file', this.secretFile);
+    }
+
+    async get(path) {
+        const answer = await call(this.adminUrl + path,
+            { method: 'GET', headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });
+
+        if (answer.status !== 200)
+            throw new Error(`GET ${path}: ${answer.status} ${answer.body}`);
+        return JSON.parse(answer.body);
+    }
+
+    /** All calls in the ledger, newest first. */
+    async calls() {
+        const all = [];
+
+        for (let after = ''; ;) {
+            const page = await this.get(`/api/v1/calls?limit=${PAGE}${after}`);
+            all.push(...page.data);
+            if (!page.has_more)
+                return all;
+            after = `&after=${encodeURIComponent(page.next_cursor)}`;
+        }
+    }
+
+    /** The ledger's row of one call, which must be there by now. */
+    receipt(id) {
+        return this.get(`/api/v1/calls/${id}`);
+    }
+
+    async openHolds() {
+        return (await this.get('/api/v1/holds')).data;
+    }
+
+    /** Wait until no call is open: then each has its charge. */
+    quiet(ms = 10_000) {
+        return until('the last hold to end', async () => (await this.openHolds()).length === 0, { within: ms });
+    }
+
+    /** Send a chat completion by hand. `body` is added to a small request; `rawBody` stands as it is, null
+     * sends none. */
+    chat({ key = this.key, body = {}, rawBody = undefined, headers = {}, sim = undefined, tag = undefined,
+        path = '/v1/chat/completions', query = '', ...rest } = {}) {
+        return call(this.url + path + query, {
+            headers: { authorization: `Bearer ${key}`, ...(sim && { 'x-sim': sim }), ...(tag && { 'x-sim-tag': tag }),
+                ...headers },
+            body: rawBody === null ? undefined
+                : rawBody ?? { model: 'gpt-4o', messages: [{ role: 'user', content: 'hello' }], ...body }, ...rest });
+    }
+
+    /** Lines of the log about one call. */
+    logged(id) {
+        return this.daemon.log.split('\n').filter((line) => line.includes(id));
+    }
+
+    /** Sockets that the server holds open. */
+    sockets() {
+        const folder = `/proc/${this.daemon.pid}/fd`;
+
+        return readdirSync(folder).filter((fd) => {
+            try {
+                return readlinkSync(join(folder, fd)).startsWith('socket:');
+            } catch {
+                return false;
+            }
+        }).length;
+    }
+
+    /** A clean end: status 0, no hold left open, and the books balance. */
+    async stop() {
+        if (!this.daemon.isAlive)
+            throw new Error(`tollgate had ended: ${JSON.stringify(this.daemon.end)}\n${this.daemon.log}`);
+        const end = await this.daemon.stop();
+        if (end.code !== 0)
+            throw new Error(`tollgate ended with ${JSON.stringify(end)}\n${this.daemon.log.slice(-8000)}`);
+        this.must('verify');
+    }
+}
