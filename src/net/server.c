@@ -51,7 +51,7 @@ struct server_conn {
     bool has_open_chunk;
     bool keeps_alive; /* the client allows it */
     bool is_http10;
-    bool is_head_request;
+    bool wants_head_only;
     bool has_unread_body; /* refused before its body came */
     bool is_finished;     /* the answer is complete; what follows its last byte: */
     bool keep_after;
@@ -355,7 +355,7 @@ static void refuse(struct server_conn *conn, const struct http_head *head, enum 
     conn_begin_busy(conn);
     conn->has_unread_body = true;
     conn->keeps_alive = false;
-    conn->is_head_request = head != NULL && head->method == METHOD_HEAD;
+    conn->wants_head_only = head != NULL && head->method == METHOD_HEAD;
     server->handler->on_refuse(server->handler->context, conn, head, status, why);
 }
 
@@ -495,7 +495,7 @@ static void begin_request(struct server_conn *conn, struct span bytes, size_t he
     }
     conn->keeps_alive = head->keeps_alive && !server->is_draining;
     conn->is_http10 = head->minor_version == 0;
-    conn->is_head_request = head->method == METHOD_HEAD;
+    conn->wants_head_only = head->method == METHOD_HEAD;
     http_body_init_request(&conn->reader, head);
     status = admit_body(conn, head, rest, &why);
     if (status == TG_OK)
@@ -829,9 +829,9 @@ void server_close_after(struct server_conn *conn)
     conn->keeps_alive = false;
 }
 
-bool server_is_head_request(const struct server_conn *conn)
+bool server_wants_head_only(const struct server_conn *conn)
 {
-    return conn->is_head_request;
+    return conn->wants_head_only;
 }
 
 int64_t server_take_body(struct server_conn *conn, struct buf *ret_body)

@@ -95,8 +95,8 @@ bool server_is_http10(const struct server_conn *conn);
 /* Whatever the client asked for, the connection ends with this answer: what could be misread in the
  * request in hand could be misread in the next. */
 void server_close_after(struct server_conn *conn);
-/* Whether the answer must have no body, whatever its head says. */
-bool server_is_head_request(const struct server_conn *conn);
+/* Whether the request in hand is a HEAD: its answer ends with the blank line. */
+bool server_wants_head_only(const struct server_conn *conn);
 /* Take the body of the request in hand, once, in on_request or later; it often has head room in
  * front for the head that goes to a provider (but not where it came in chunks).
  *

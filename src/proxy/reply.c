@@ -20,12 +20,12 @@ static void put_head(struct buf *out, struct server_conn *conn, int http_status,
         buf_put_text(out, "Connection: keep-alive\r\n");
 }
 
-static void put_body(struct buf *out, const struct server_conn *conn, struct span body)
+static void put_body(struct buf *out, struct server_conn *conn, struct span body)
 {
     buf_put_text(out, "Content-Length: ");
     buf_put_int(out, (int64_t)body.len);
     buf_put(out, "\r\n\r\n", 4);
-    if (!server_is_head_request(conn))
+    if (!server_wants_head_only(conn))
         buf_put_span(out, body);
 }
 

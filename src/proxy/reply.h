@@ -15,7 +15,7 @@ void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enu
 void reply_error_unlogged(struct server_conn *conn, const struct tg_dialect *dialect,
                           enum tg_status status, struct span message, struct span request_id);
 
-/* Answer a JSON document and end the request. To a HEAD request goes the head alone. */
+/* Answer a JSON document; to a HEAD, its head alone. */
 void reply_json(struct server_conn *conn, int http_status, struct span body,
                 struct span request_id);
 

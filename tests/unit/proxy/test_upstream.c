@@ -77,6 +77,9 @@ static const char *const answer_stops[] = {
     "Set-Cookie",
     "Set-Cookie2",
     "Alt-Svc",
+    "OpenAI-Organization",
+    "OpenAI-Project",
+    "x-goog-user-project",
     "Server",
     "Location",
     "Strict-Transport-Security",
@@ -92,9 +95,6 @@ static const char *const answer_stops[] = {
     "x-tollgate-cost-usd",
     "X-Accel-Redirect",
     "X-Accel-Buffering",
-    "OpenAI-Organization",
-    "OpenAI-Project",
-    "x-goog-user-project",
 };
 static const char *const answer_passes[] = {
     "Content-Type",
@@ -103,6 +103,7 @@ static const char *const answer_passes[] = {
     "Retry-After",
     "x-ratelimit-limit-requests",
     "openai-processing-ms",
+
     "anthropic-ratelimit-tokens-limit",
     "x-should-retry",
     "Content-Encoding",
