@@ -158,6 +158,41 @@ $(OUT)/load: tests/bench/load.c
 	@echo "ld $@"
 	@$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $<
 
+.PHONY: e2e crash crash-control bench instructions fuzz
+## make e2e            end-to-end suites; SUITE=raw runs one
+e2e: $(BIN) $(OUT)/sim
+	OUT=$(OUT) tests/e2e/run.sh $(SUITE)
+## make crash          kill -9 at random under load and compare; COUNT=300 SEED=1
+COUNT ?= 300
+crash: $(BIN) $(OUT)/sim
+	OUT=$(OUT) COUNT=$(COUNT) node tests/e2e/crash.mjs
+## make crash-control  the same against a build that charges after the last byte: it must be caught
+crash-control: build/release/sim
+	@$(MAKE) -j$(JOBS) V=late build/late/tollgate
+	OUT=build/release TOLLGATE=$(CURDIR)/build/late/tollgate CONTROL=1 COUNT=10 node tests/e2e/crash.mjs
+
+## make bench          CPU time a call against nginx; S="plain 1 KB" runs some
+bench: deps
+	@$(MAKE) -j$(JOBS) V=release all build/release/sim build/release/load
+	node tests/bench/bench.mjs build/release $(if $(S),"$(S)")
+## make instructions   user instructions a call, by callgrind
+instructions: deps
+	@$(MAKE) -j$(JOBS) V=release all build/release/sim build/release/load
+	node tests/bench/instructions.mjs build/release
+
+## make fuzz           every target for T seconds
+T ?= 60
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SRC := $(wildcard src/base/*.c src/providers/*.c)
+build/fuzz/%: tests/fuzz/fuzz_%.c $(FUZZ_SRC)
+	@mkdir -p $(@D)
+	@echo "ld $@"
+	@clang-14 -std=gnu17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	    -Iinclude -Isrc -Itests -o $@ $^ -lcjson -lsodium -lpthread
+fuzz: $(FUZZ:%=build/fuzz/%)
+	@for t in $(FUZZ); do mkdir -p build/fuzz/corpus/$$t; \
+	    build/fuzz/$$t -max_total_time=$(T) -verbosity=0 -print_final_stats=1 build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; done
+
 # --- the forms of a check -----------------------------------------------------------------------
 .PHONY: layers format-check lint drift
 layers:
@@ -190,13 +225,18 @@ check-unit: $(OUT)/unit_tests
 check-integration: $(OUT)/integration_tests $(BIN) $(OUT)/sim
 	$(call timed,integration tests,OUT=$(OUT) $<)
 
+check-crash: $(BIN) $(OUT)/sim
+	$(call timed,crash test,OUT=$(OUT) COUNT=30 node tests/e2e/crash.mjs)
+check-e2e: $(BIN) $(OUT)/sim
+	$(call timed,end-to-end tests,OUT=$(OUT) tests/e2e/run.sh)
+
 ## make check          builds and runs every test that belongs to a change
 check: deps layers
 	@$(MAKE) -j$(JOBS) V=release all build/release/unit_tests build/release/integration_tests \
 	    build/release/sim build/release/load
 	@$(MAKE) V=release check-unit
 	@$(MAKE) V=release check-integration
-	@$(MAKE) V=release check-e2e
+	@$(MAKE) V=release check-crash check-e2e
 
 ## make check-long     sanitizers, all kill points, crash test in full
 check-long: deps tidy

@@ -7,7 +7,9 @@ CREATE TABLE admin_token (
     role TEXT NOT NULL CHECK (role IN ('owner', 'admin', 'finance', 'team', 'viewer')),
     team_id INTEGER NULL REFERENCES team (id) CHECK ((role = 'team') = (team_id IS NOT NULL)), -- whose, for 'team'
     hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32), -- keyed BLAKE2b-256 of the whole token
+    prefix TEXT NOT NULL, -- tga_ and ten digits
     last4 TEXT NOT NULL CHECK (length(last4) <= 4), -- what people recognize it by
+    revision INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0), -- changes so far + 1
     created_ms INTEGER NOT NULL CHECK (created_ms >= 0), -- ms since 1970
     expires_ms INTEGER NULL CHECK (expires_ms >= 0), -- ms since 1970; NULL: never
     revoked_ms INTEGER NULL CHECK (revoked_ms >= 0), -- ms since 1970; NULL: not revoked
@@ -154,6 +156,9 @@ CREATE TABLE provider (
     kind TEXT NOT NULL CHECK (length(kind) > 0), -- of the catalogue
     base_url TEXT NOT NULL CHECK (length(base_url) > 0), -- without a slash at its end
     secret BLOB NULL, -- sealed with the master key, bound to this row; NULL: needs none
+    last4 TEXT NOT NULL DEFAULT '' CHECK (length(last4) <= 4), -- of the secret; '': none, or a short one
+    models TEXT NULL, -- JSON array, the list it gave when asked; NULL: never asked
+    models_ms INTEGER NULL CHECK (models_ms >= 0), -- ms since 1970, when it was asked
     source TEXT NOT NULL CHECK (source IN ('api', 'environment')), -- who set it up
     is_default INTEGER NOT NULL DEFAULT 0 CHECK (is_default IN (0, 1)), -- takes models that nobody claims
     revision INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0), -- changes so far + 1
@@ -221,9 +226,13 @@ CREATE TABLE team (
     archived_ms INTEGER NULL CHECK (archived_ms >= 0) -- ms since 1970; NULL: active
 ) STRICT;
 
+CREATE UNIQUE INDEX admin_token_by_name ON admin_token (name) WHERE revoked_ms IS NULL;
+
 CREATE INDEX charge_adjusts ON charge (adjusts_id) WHERE adjusts_id IS NOT NULL;
 
 CREATE INDEX charge_unreconciled ON charge (id) WHERE outcome = 3 AND kind = 0;
+
+CREATE UNIQUE INDEX key_by_name ON "key" (team_id, name) WHERE revoked_ms IS NULL;
 
 CREATE INDEX key_by_team ON "key" (team_id);
 

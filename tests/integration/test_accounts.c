@@ -77,7 +77,7 @@ static void open_all(void)
     (void)snprintf(path, sizeof(path), "%s/master.key", place.folder);
     must(secret_ring_load(&ring, path, /* may_create= */ true, &err));
     must(db_open(place.path, DB_WRITE, &db, &err));
-    must(migrate_run(db, tg_migrations, tg_migration_count, START_MS, &applied, &err));
+    must(migrate_run(db, tg_migrations, tg_migration_count, &applied, &err));
     must(snapshot_domain_new(&domain));
     must(snapshot_reader_add(domain, &reader));
     must(keyring_open(db, domain, &keyring, &err));

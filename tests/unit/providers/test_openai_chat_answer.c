@@ -243,6 +243,13 @@ static const struct {
                "\"usage\":null,\"obfuscation\":\"01\"}")
               DATA("{\"choices\":[],\"usage\":" COUNTS ",\"obfuscation\":\"01234\"}"),
       "PPD", U, 20, 0, 5, 2 },
+    { "padding may come first", &asking, &unasked,
+      DATA("{\"obfuscation\":\"012345\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}")
+          DATA("{\"obfuscation\":\"01\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"bcd\"}}]"
+               "}"),
+      "PP", 0, 0, 0, 0, 4 },
+    { "an empty error is none", &giving, &unasked, DATA("{\"error\":\"\",\"choices\":[]}"), "P", 0,
+      0, 0, 0, 0 },
     { "what is no JSON passes and is noted", &giving, &unasked,
       DATA("{\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}") CHUNK(DELTA(0, "a")), "PP", R,
       0, 0, 0, 1 },

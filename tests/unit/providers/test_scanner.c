@@ -318,6 +318,7 @@ static const struct {
     { "\"a\\ud83d\"", 8, "a", false },
     { "\"a\\ud83dx\"", 8, "a", false },
     { "\"a\\ude00\"", 8, "a", false },
+    { "\"a\\ud83d\\ud83d\\ude00\"", 8, "a", false },
     { "\"a\\ud83d\\u0041\"", 8, "a", false },
     { "\"a\\ud83d\\n00000\"", 8, "a", false },
     { "\"\xE6\xBC\xA2\xE5\xAD\x97\"", 5, "\xE6\xBC\xA2", false },

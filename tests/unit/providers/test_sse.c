@@ -55,6 +55,7 @@ static const struct {
       "data: a\r\r\xEF\xBB\xBF"
       "data: b\n\n",
       "|a;|-;", "" },
+    { "\n\xEF\xBB\xBF\n\ndata: a\n\n", "|-;|a;", "" },
     { "data: a\n\n\xEF\xBB\xBF\n\n", "|a;|-;", "" },
     { "data: K\xC3\xB6ln\n\ndata: \xF0\x9F\x98\x80\n\n", "|K\xC3\xB6ln;|\xF0\x9F\x98\x80;", "" },
     { "data: [DONE]", "", "|[DONE];" },

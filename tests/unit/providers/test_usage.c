@@ -217,6 +217,8 @@ static const struct {
     { { 30, 20, 2550, 2500, 0, 0, 0, 0 }, 0, 30, 2500, 0, 0, 20, 0, 0, 2530, false },
     { { 30, 20, 50, 2500, 7, 0, 0, 0 }, 0, 30, 2500, 7, 0, 20, 0, 0, 2537, false },
     { { 3000, 20, 5520, 2500, 0, 0, 0, 0 }, 0, 3000, 2500, 0, 0, 20, 0, 0, 5500, true },
+    /* a total that reasoning explains as well as the cache does */
+    { { 100, 20, 170, 50, 0, 50, 0, 0 }, 0, 50, 50, 0, 0, 70, 0, 50, 100, true },
     /* audio that does not fit */
     { { 100, 50, 150, 90, 0, 0, 30, 60 }, 0, 0, 90, 0, 10, 0, 50, 0, 100, false },
     /* one side follows from the total, or is missing */
