@@ -30,7 +30,7 @@ let hanging;
 before(async () => {
     certificates = makeCertificates();
     sim = await Sim.start({ tls: certificates });
-    hanging = createServer((socket) => { socket.on('error', () => {}).resume(); });
+    hanging = createServer((socket) => { socket.unref().on('error', () => {}).resume(); }).unref();
     await new Promise((done) => hanging.listen(0, '127.0.0.1', done));
 });
 
@@ -40,7 +40,7 @@ after(async () => {
 });
 
 function startGate() {
-    return Tollgate.start({ env: { SSL_CERT_FILE: certificates.ca }, providers: {
+    return Tollgate.start({ args: ['--ca-file', certificates.ca], providers: {
         good: { kind: 'openai', baseUrl: `https://127.0.0.1:${sim.tlsPort}/v1` },
         hanging: { kind: 'openai', baseUrl: `https://127.0.0.1:${hanging.address().port}/v1` },
     } });
@@ -126,7 +126,7 @@ describe('tls', () => {
         assert.equal(answer.status, 502);
         assert.equal(JSON.parse(answer.body).error.code, 'provider_unreachable');
         await gate.stop();
-        const other = await Tollgate.start({ env: { SSL_CERT_FILE: certificates.ca }, providers: {
+        const other = await Tollgate.start({ args: ['--ca-file', certificates.ca], providers: {
             other: { kind: 'openai', baseUrl: `https://localhost:${sim.tlsPort}/v1` } } });
         assert.equal((await other.chat({ path: '/other/v1/chat/completions', tag: 'stranger' })).status, 502);
         await other.stop();

@@ -12,8 +12,8 @@ const PROVIDER_SECRET = 'sk-the-secret-of-the-provider-account';
 const PAGE = 200;
 
 const LIMITS = {
-    bodyMaxBytes: 'TOLLGATE_BODY_MAX_BYTES', headMs: 'TOLLGATE_HEAD_MS', bodyMs: 'TOLLGATE_BODY_MS',
-    firstByteMs: 'TOLLGATE_FIRST_BYTE_MS', idleMs: 'TOLLGATE_IDLE_MS',
+    bodyMaxBytes: '--body-max-bytes', headMs: '--head-ms', bodyMs: '--body-ms', firstByteMs: '--first-byte-ms',
+    idleMs: '--idle-ms',
 };
 
 export const BINARY = process.env.TOLLGATE ?? join(OUT, 'tollgate');
@@ -32,7 +32,7 @@ export class Tollgate {
         writeFileSync(gate.secretFile, `${PROVIDER_SECRET}\n`, { mode: 0o600 });
         chmodSync(gate.tokenFile, 0o600);
         for (const [name, value] of Object.entries(limits))
-            env = { ...env, [LIMITS[name]]: String(value) };
+            args = [...args, LIMITS[name], String(value)];
         Object.assign(gate, { port, adminPort, url: `http://127.0.0.1:${port}`, env, args,
             baseUrl: `http://127.0.0.1:${port}/v1`, adminUrl: `http://127.0.0.1:${adminPort}`, name: 'team' });
         await gate.boot();
@@ -146,13 +146,14 @@ export class Tollgate {
         }).length;
     }
 
-    /** A clean end: status 0, no hold left open, and the books balance. */
+    /** A clean end: the books balance, no hold is open, and the status is 0. */
     async stop() {
         if (!this.daemon.isAlive)
             throw new Error(`tollgate had ended: ${JSON.stringify(this.daemon.end)}\n${this.daemon.log}`);
+        await this.quiet();
+        this.must('verify');
         const end = await this.daemon.stop();
         if (end.code !== 0)
             throw new Error(`tollgate ended with ${JSON.stringify(end)}\n${this.daemon.log.slice(-8000)}`);
-        this.must('verify');
     }
 }
