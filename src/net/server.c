@@ -67,7 +67,7 @@ struct server {
     struct server_budget *budget;
     const struct server_handler *handler;
     struct http_head head; /* of the request in hand; too large for each connection */
-    int count;
+    _Atomic int count;
     _Atomic int leaving; /* answers that are complete and not all with the kernel */
     bool is_draining;
     bool is_accepting;

@@ -82,6 +82,7 @@ void server_free(struct server *server);
 
 /* Stop listening, close idle connections; answers from now on end their connection. */
 void server_drain(struct server *server);
+/* Open ones. Any thread, a moment's number. */
 int server_connection_count(const struct server *server);
 /* Answers that are complete and still on their way to slow clients. Any thread, a moment's number.
  */

@@ -226,12 +226,16 @@ static void relay_events(struct relay *relay, struct span content)
  * all the same, so it is metered. */
 static void read_last_event(struct relay *relay)
 {
+    const uint32_t was_unreadable = relay->answer->flags & TG_ANSWER_UNREADABLE;
     struct sse_event event;
 
     if (!sse_last(&relay->sse, buf_span(&relay->pending), &event))
         return;
     if (read_event(relay, &event) == TG_EVENT_DROP && relay->flowed == 0)
         buf_clear(&relay->pending);
+    /* Half an event hides nothing: what it was the half of never came. */
+    if (was_unreadable == 0)
+        relay->answer->flags &= ~(uint32_t)TG_ANSWER_UNREADABLE;
 }
 
 /* --- in -----------------------------------------------------------------------------------------
