@@ -45,6 +45,7 @@ struct relay {
     int64_t answer_bytes; /* of content, from the provider */
     int64_t content_length;
     bool is_terminal;
+    bool drops_lf; /* the event that was dropped last ended in CR: an LF that follows is its own */
     bool is_head_sent;
     bool is_chunked; /* to the client */
     bool is_unmetered;
