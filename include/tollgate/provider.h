@@ -31,8 +31,9 @@ enum tg_request_flags {
 
 /* Where the body may be edited; offsets into the body, 0 = not there. */
 struct tg_request_places {
-    size_t root_start;          /* behind the '{' of the outermost object */
-    size_t stream_options_open; /* behind the '{' of stream_options */
+    size_t root_start;             /* behind the '{' of the outermost object */
+    size_t model_start, model_end; /* the string that names the model, with its quotes */
+    size_t stream_options_open;    /* behind the '{' of stream_options */
     bool stream_options_is_empty;
     size_t include_usage_start, include_usage_end;   /* its value */
     size_t stream_options_start, stream_options_end; /* the whole value, where it is null */
@@ -64,7 +65,7 @@ struct tg_edit {
     char text[64];
     size_t text_len;
 };
-#define TG_EDITS_MAX 2
+#define TG_EDITS_MAX 4
 
 /* --- the answer ---------------------------------------------------------------------------------
  */

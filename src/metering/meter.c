@@ -71,6 +71,14 @@ static void use_bound(const struct meter_attempt *attempt, struct tg_usage *usag
     usage->prompt_tokens = attempt->bound->input_tokens;
 }
 
+/* A record of nothing beside text that was seen is none. */
+static bool has_usage(const struct tg_answer *answer)
+{
+    return (answer->flags & TG_ANSWER_HAS_USAGE) != 0 &&
+           (answer->output_bytes == 0 || tg_usage_input_tokens(&answer->usage) > 0 ||
+            tg_usage_output_tokens(&answer->usage) > 0);
+}
+
 /* Count what was seen. At least one token each way: something was generated, and nothing is free by
  * rounding. */
 static void use_estimate(const struct meter_call *call, const struct meter_attempt *attempt,
@@ -87,9 +95,40 @@ static void use_estimate(const struct meter_call *call, const struct meter_attem
     usage->prompt_tokens = usage->count[TG_INPUT];
 }
 
+/* What was used up to where a stream was cut: the counts so far where it carries them, or what was
+ * seen, whichever is more. */
+static void use_estimate_or_more(const struct meter_call *call, const struct meter_attempt *attempt,
+                                 struct tg_usage *usage)
+{
+    int64_t seen;
+    int64_t told;
+
+    use_estimate(call, attempt, usage);
+    seen = usage->count[TG_OUTPUT];
+    told = tg_usage_output_tokens(&attempt->answer->usage);
+    if (!has_usage(attempt->answer))
+        return;
+    *usage = attempt->answer->usage;
+    if (seen > told)
+        usage->count[TG_OUTPUT] += seen - told;
+}
+
 static bool saw_success(const struct meter_attempt *attempt)
 {
     return attempt->http_status >= 200 && attempt->http_status < 300;
+}
+
+/* Whether the usage record is the provider's last word: some send one with every event. */
+static bool is_final(const struct meter_attempt *attempt)
+{
+    return attempt->end == METER_ENDED || (attempt->answer->flags & TG_ANSWER_IS_COMPLETE) != 0;
+}
+
+/* Whether nothing was seen of what may have been generated in full. */
+static bool is_unseen(const struct meter_call *call, const struct meter_attempt *attempt)
+{
+    return attempt->is_unmetered || (attempt->http_status == 0 && attempt->end == METER_BROKEN) ||
+           ((call->request->flags & TG_REQUEST_STREAM) == 0 && attempt->end != METER_ENDED);
 }
 
 /* Whose count it is. Providers do not bill what they refuse with a status of 300 or more; a request
@@ -97,34 +136,28 @@ static bool saw_success(const struct meter_attempt *attempt)
 static void choose_usage(const struct meter_call *call, const struct meter_attempt *attempt,
                          struct ledger_charge *charge)
 {
-    const struct tg_answer *answer = attempt->answer;
-
+    charge->source = LEDGER_SOURCE_PROVIDER;
     if (attempt->end == METER_NOT_SENT) {
         charge->usage = (struct tg_usage){ 0 };
-        charge->source = LEDGER_SOURCE_PROVIDER;
         charge->flags |= LEDGER_NOT_SENT;
         return;
     }
-    if ((answer->flags & TG_ANSWER_HAS_USAGE) != 0) {
-        charge->usage = answer->usage;
-        charge->source = LEDGER_SOURCE_PROVIDER;
+    if (has_usage(attempt->answer) && is_final(attempt)) {
+        charge->usage = attempt->answer->usage;
         return;
     }
-    if (attempt->http_status >= 300 && !attempt->is_unmetered) {
+    if (attempt->http_status >= 300) {
         charge->usage = (struct tg_usage){ 0 };
-        charge->source = LEDGER_SOURCE_PROVIDER;
         return;
     }
-    if (attempt->is_unmetered || (attempt->http_status == 0 && attempt->end == METER_BROKEN) ||
-        ((call->request->flags & TG_REQUEST_STREAM) == 0 && attempt->end != METER_ENDED)) {
+    charge->flags |= LEDGER_ESTIMATED;
+    if (is_unseen(call, attempt)) {
         use_bound(attempt, &charge->usage);
         charge->source = LEDGER_SOURCE_CEILING;
-        charge->flags |= LEDGER_ESTIMATED;
         return;
     }
-    use_estimate(call, attempt, &charge->usage);
+    use_estimate_or_more(call, attempt, &charge->usage);
     charge->source = LEDGER_SOURCE_ESTIMATED;
-    charge->flags |= LEDGER_ESTIMATED;
 }
 
 static void keep_rates(const struct cost_rates *rates, struct ledger_charge *charge)
@@ -203,7 +236,8 @@ void meter_charge(const struct meter_call *call, const struct meter_attempt *att
     charge->flags |= bound->flags & (LEDGER_UNBOUNDED | LEDGER_CEILING_UNKNOWN);
     if ((call->request->flags & TG_REQUEST_STREAM) != 0)
         charge->flags |= LEDGER_STREAM;
-    if ((attempt->answer->flags & TG_ANSWER_DOUBTFUL) != 0)
+    if ((attempt->answer->flags & TG_ANSWER_DOUBTFUL) != 0 ||
+        ((attempt->answer->flags & TG_ANSWER_HAS_USAGE) != 0 && !has_usage(attempt->answer)))
         charge->flags |= LEDGER_USAGE_DOUBTFUL;
     choose_usage(call, attempt, charge);
     price(call, attempt->answer, charge);

@@ -593,18 +593,3 @@ enum tg_status http_body_read(struct http_body *body, struct span bytes, size_t 
     *ret_content = span_of(bytes.ptr, take);
     return TG_OK;
 }
-
-bool http_is_hop_by_hop(struct span name)
-{
-    static const struct span names[] = {
-        { "connection", 10 },          { "keep-alive", 10 }, { "proxy-authenticate", 18 },
-        { "proxy-authorization", 19 }, { "te", 2 },          { "trailer", 7 },
-        { "transfer-encoding", 17 },   { "upgrade", 7 },     { "proxy-connection", 16 },
-    };
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (span_equal_nocase(name, names[i]))
-            return true;
-    }
-    return false;
-}

@@ -100,7 +100,4 @@ void http_body_init_answer(struct http_body *body, const struct http_head *head,
 TG_MUST_CHECK enum tg_status http_body_read(struct http_body *body, struct span bytes,
                                             size_t *ret_used, struct span *ret_content);
 
-/* Names of the hop-by-hop fields of RFC 9110 7.6.1, and what is forwarded in neither direction. */
-bool http_is_hop_by_hop(struct span name);
-
 #endif

@@ -17,7 +17,9 @@
 
 #define ACCEPTS_PER_EVENT 64
 #define LINGER_US         2000000
-#define LINGER_BYTES_MAX  (1024 * 1024)
+/* A refused body is read over, or the reset that closing on it sends may take the answer from the
+ * client; most that are too large are not larger than this. */
+#define LINGER_BYTES_MAX (64 * 1024 * 1024)
 /* Room in front of a body for the head that goes to the provider: the client's own and this much.
  */
 #define HEADROOM_EXTRA  1024
@@ -66,6 +68,7 @@ struct server {
     const struct server_handler *handler;
     struct http_head head; /* of the request in hand; too large for each connection */
     int count;
+    _Atomic int leaving; /* answers that are complete and not all with the kernel */
     bool is_draining;
     bool is_accepting;
 };
@@ -79,6 +82,11 @@ bool server_budget_take(struct server_budget *budget, int64_t bytes)
         return true;
     atomic_fetch_sub_explicit(&budget->used_bytes, bytes, memory_order_relaxed);
     return false;
+}
+
+void server_budget_force(struct server_budget *budget, int64_t bytes)
+{
+    atomic_fetch_add_explicit(&budget->used_bytes, bytes, memory_order_relaxed);
 }
 
 /* --- end of a connection ------------------------------------------------------------------------
@@ -104,6 +112,8 @@ static void conn_close(struct server_conn *conn)
         return;
     loop_watch_remove(server->loop, &conn->watch);
     close(conn->watch.fd);
+    if (conn->is_finished)
+        server->leaving--;
     server_budget_take(server->budget, -conn->budget_bytes);
     conn->budget_bytes = 0;
     buf_fini(&conn->in);
@@ -317,6 +327,7 @@ static void conn_after_answer(struct server_conn *conn)
     server_budget_take(server->budget, -conn->budget_bytes);
     conn->budget_bytes = 0;
     conn->is_finished = false;
+    server->leaving--;
     if (!keep) {
         conn_linger(conn);
         return;
@@ -364,13 +375,17 @@ static void serve(struct server_conn *conn, const struct http_head *head)
 
     conn_begin_busy(conn);
     conn->has_unread_body = false;
-    server->handler->on_request(server->handler->context, conn, head, &conn->body);
+    server->handler->on_request(server->handler->context, conn, head);
 }
 
-/* Room for a body of that length, counted against the process's budget. */
+/* Room for the body, counted against the process's budget. One of unknown length is counted as it
+ * comes. */
 static enum tg_status make_room(struct server_conn *conn, size_t head_len, int64_t body_len)
 {
     const size_t room = head_len + HEADROOM_EXTRA;
+
+    if (body_len < 0)
+        body_len = 0;
 
     if (!server_budget_take(conn->server->budget, body_len))
         return TG_OVERLOADED;
@@ -428,6 +443,43 @@ static const char *body_problem(enum tg_status status)
                                 : tg_status_info(status)->sentence;
 }
 
+/* Whether a head may have its body: of such a length, of such a client. Who the client is matters
+ * only before its body has come, so that nobody unknown can take up memory.
+ *
+ * rest  what has come behind the head */
+static enum tg_status admit_body(struct server_conn *conn, const struct http_head *head,
+                                 struct span rest, const char **ret_why)
+{
+    struct server *server = conn->server;
+    const int64_t length = head->content_length;
+
+    *ret_why = "";
+    if (length > server->limits.body_max_bytes) {
+        *ret_why = tg_status_info(TG_TOO_LARGE)->sentence;
+        return TG_TOO_LARGE;
+    }
+    if (conn->reader.is_done || (!head->is_chunked && length <= (int64_t)rest.len))
+        return TG_OK;
+    return server->handler->check(server->handler->context, head, ret_why);
+}
+
+/* The body goes on after this read: keep the head, and ask for the rest. */
+static void begin_body(struct server_conn *conn, const struct http_head *head, struct span bytes)
+{
+    struct server *server = conn->server;
+
+    /* HTTP/1.0 does not know the expectation (RFC 9110 10.1.1). */
+    if (head->expects_continue && !conn->is_http10 && conn->body.tail == conn->body.head)
+        server_write(conn, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
+    conn->state = CONN_BODY;
+    conn->deadline_us = loop_now_us(server->loop) + server->limits.body_ms * 1000;
+    conn->head_len = bytes.len;
+    buf_clear(&conn->in);
+    buf_put_span(&conn->in, bytes);
+    if (conn->in.failed)
+        conn_close(conn);
+}
+
 /* A head has come in full at the front of `bytes`. */
 static void begin_request(struct server_conn *conn, struct span bytes, size_t head_len)
 {
@@ -445,36 +497,19 @@ static void begin_request(struct server_conn *conn, struct span bytes, size_t he
     conn->is_http10 = head->minor_version == 0;
     conn->wants_head_only = head->method == METHOD_HEAD;
     http_body_init_request(&conn->reader, head);
-    if (head->content_length > server->limits.body_max_bytes) {
-        refuse(conn, head, TG_TOO_LARGE, tg_status_info(TG_TOO_LARGE)->sentence);
-        return;
-    }
-    status = make_room(conn, head_len, head->content_length > 0 ? head->content_length : 0);
+    status = admit_body(conn, head, rest, &why);
+    if (status == TG_OK)
+        status = make_room(conn, head_len, head->content_length);
     if (status == TG_OK && !conn->reader.is_done)
         status = read_body(conn, rest, &rest);
     if (status == TG_OK) {
         serve(conn, head);
         keep_rest(conn, rest);
-        return;
+    } else if (status == TG_AGAIN) {
+        begin_body(conn, head, span_of(bytes.ptr, head_len));
+    } else {
+        refuse(conn, head, status, why[0] != '\0' ? why : body_problem(status));
     }
-    if (status != TG_AGAIN) {
-        refuse(conn, head, status, body_problem(status));
-        return;
-    }
-    status = server->handler->check(server->handler->context, head, &why);
-    if (status != TG_OK) {
-        refuse(conn, head, status, why);
-        return;
-    }
-    if (head->expects_continue && conn->body.tail == conn->body.head)
-        server_write(conn, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
-    conn->state = CONN_BODY;
-    conn->deadline_us = loop_now_us(server->loop) + server->limits.body_ms * 1000;
-    conn->head_len = head_len;
-    buf_clear(&conn->in);
-    buf_put(&conn->in, bytes.ptr, head_len);
-    if (conn->in.failed)
-        conn_close(conn);
 }
 
 static void input_body(struct server_conn *conn, struct span bytes)
@@ -561,6 +596,9 @@ static void on_readable(struct server_conn *conn)
     char *scratch = loop_scratch(conn->server->loop);
     ssize_t got;
 
+    /* What came behind the last request is read first, at the end of this turn. */
+    if (!list_is_empty(&conn->next.node))
+        return;
     if (conn->state == CONN_BUSY) {
         /* The next request has come early; it waits in the kernel. */
         loop_watch_set(conn->server->loop, &conn->watch, conn->watch.events & ~(uint32_t)EPOLLIN);
@@ -577,13 +615,15 @@ static void on_conn_event(struct loop_watch *watch, uint32_t events)
 {
     struct server_conn *conn = LIST_ENTRY(watch, struct server_conn, watch);
 
-    if ((events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0) {
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0 ||
+        ((events & EPOLLRDHUP) != 0 && conn->state != CONN_LINGER)) {
         conn_gone(conn);
         return;
     }
     if ((events & EPOLLOUT) != 0)
         conn_flush(conn);
-    if ((events & EPOLLIN) != 0 && conn->state != CONN_DEAD)
+    /* A lingering one is read to its end: closed on unread bytes, it would send a reset. */
+    if ((events & (EPOLLIN | EPOLLRDHUP)) != 0 && conn->state != CONN_DEAD)
         on_readable(conn);
 }
 
@@ -752,7 +792,7 @@ void server_free(struct server *server)
         conn->ops = NULL;
         conn_close(conn);
         list_remove(&conn->next.node);
-        run_free(&conn->next);
+        run_free(&conn->next); /* takes it out of the list */
     }
     free(server);
 }
@@ -760,6 +800,11 @@ void server_free(struct server *server)
 int server_connection_count(const struct server *server)
 {
     return server->count;
+}
+
+int server_leaving_count(const struct server *server)
+{
+    return server->leaving;
 }
 
 void server_set_user(struct server_conn *conn, const struct server_user *ops, void *user)
@@ -789,6 +834,17 @@ bool server_wants_head_only(const struct server_conn *conn)
     return conn->wants_head_only;
 }
 
+int64_t server_take_body(struct server_conn *conn, struct buf *ret_body)
+{
+    const int64_t bytes = conn->budget_bytes;
+
+    assert(conn->state == CONN_BUSY);
+    *ret_body = conn->body;
+    conn->body = (struct buf){ 0 };
+    conn->budget_bytes = 0;
+    return bytes;
+}
+
 void server_peer(const struct server_conn *conn, char *text, size_t size)
 {
     struct sockaddr_storage address = { 0 };
@@ -810,6 +866,7 @@ void server_finish(struct server_conn *conn, bool keep)
         return;
     assert(conn->state == CONN_BUSY && !conn->is_finished);
     conn->is_finished = true;
+    conn->server->leaving++;
     conn->keep_after = keep && conn->keeps_alive;
     conn->ops = NULL;
     conn->user = NULL;

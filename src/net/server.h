@@ -39,6 +39,8 @@ struct server_budget {
 
 /* Take or give back. return  whether it fitted; a negative amount always does */
 bool server_budget_take(struct server_budget *budget, int64_t bytes);
+/* Take although it may not fit: for what is small and bounded otherwise. */
+void server_budget_force(struct server_budget *budget, int64_t bytes);
 
 struct server_limits {
     int64_t head_ms;       /* from the first byte to the blank line */
@@ -56,12 +58,12 @@ struct server_user {
 
 struct server_handler {
     void *context;
-    /* A body is announced: may it be sent? Anything but TG_OK is answered through on_refuse. */
+    /* A body is announced and has not all come: may it be sent? Asked before any memory is taken
+     * for it. Anything but TG_OK is answered through on_refuse. */
     enum tg_status (*check)(void *context, const struct http_head *head, const char **ret_why);
-    /* `head` is valid in the callback. `body` is the user's to take (buf_take) or to leave; it has
-     * head room in front for the head that goes to a provider. */
-    void (*on_request)(void *context, struct server_conn *conn, const struct http_head *head,
-                       struct buf *body);
+    /* `head` is valid in the callback. The body stays with the connection, or is taken by
+     * server_take_body. */
+    void (*on_request)(void *context, struct server_conn *conn, const struct http_head *head);
     /* A request that cannot be served; `head` is NULL where it could not be read. The callee writes
      * an answer and calls server_finish. */
     void (*on_refuse)(void *context, struct server_conn *conn, const struct http_head *head,
@@ -81,6 +83,9 @@ void server_free(struct server *server);
 /* Stop listening, close idle connections; answers from now on end their connection. */
 void server_drain(struct server *server);
 int server_connection_count(const struct server *server);
+/* Answers that are complete and still on their way to slow clients. Any thread, a moment's number.
+ */
+int server_leaving_count(const struct server *server);
 
 /* Who uses the request in hand. */
 void server_set_user(struct server_conn *conn, const struct server_user *ops, void *user);
@@ -92,6 +97,12 @@ bool server_is_http10(const struct server_conn *conn);
 void server_close_after(struct server_conn *conn);
 /* Whether the request in hand is a HEAD: its answer ends with the blank line. */
 bool server_wants_head_only(const struct server_conn *conn);
+/* Take the body of the request in hand, once, in on_request or later; it often has head room in
+ * front for the head that goes to a provider (but not where it came in chunks).
+ *
+ * ret_body  the caller's to finish
+ * return    bytes of the budget that go with it, to be given back by server_budget_take */
+int64_t server_take_body(struct server_conn *conn, struct buf *ret_body);
 /* The client's address, for the log. */
 void server_peer(const struct server_conn *conn, char *text, size_t size);
 

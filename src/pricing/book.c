@@ -369,6 +369,21 @@ static bool row_holds(const struct book_model *model, const struct book_row *row
            window_holds(&model->windows[row->window], query->at_ms);
 }
 
+bool book_next_model(const struct book *book, struct span provider, size_t *cursor,
+                     struct span *ret_name)
+{
+    while (*cursor < book->model_count) {
+        const struct book_model *model = &book->models[(*cursor)++];
+        const struct span key = span_of(model->key, model->key_len);
+
+        if (!span_starts_with(key, provider) || key.ptr[provider.len] != '\0')
+            continue;
+        *ret_name = span_from_offset(key, provider.len + 1);
+        return true;
+    }
+    return false;
+}
+
 /* The class itself, or the nearest that stands in for it, that has a row; NO_CLASS: none. */
 static enum tg_class stand_in(const struct book_row *const rows[TG_CLASS_COUNT],
                               enum tg_class class)

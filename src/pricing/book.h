@@ -65,6 +65,14 @@ struct book_model;
 const struct book_model *book_find(const struct book *book, struct span provider,
                                    struct span model);
 
+/* Walk over the models of a provider, in the order of their names, as match_normalise writes them.
+ *
+ * cursor    0 at the start
+ * ret_name  borrowed from the book; written only on true
+ * return    false at the end */
+bool book_next_model(const struct book *book, struct span provider, size_t *cursor,
+                     struct span *ret_name);
+
 /* The price of every class. A class without a row takes, flagged as a fallback, another's in the
  * same tier: any cache write -> cache_write -> input; cached audio and images -> cache_read ->
  * input; audio, image and video -> input or output; reasoning -> output. Where the tier has none of

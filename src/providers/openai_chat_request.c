@@ -369,6 +369,8 @@ static void read_model(struct reader *r, struct span field)
         return;
     }
     request->model[model.len] = '\0';
+    request->places.model_end = scanner_offset(&r->s);
+    request->places.model_start = request->places.model_end - value.text.len - 2;
     if (span_ends_with(model, SPAN(":online"))) /* OpenRouter: the same with a web search */
         request->flags |= TG_REQUEST_FETCHES;
 }

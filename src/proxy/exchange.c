@@ -1,6 +1,7 @@
 #include "proxy/exchange.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/try.h"
 #include "metering/meter.h"
@@ -17,6 +18,7 @@
 #define FREE_EXCHANGES_MAX 64
 #define CLIENT_NAME_MAX    256
 #define WHY_MAX            160
+#define MODEL_JSON_MAX     ((size_t)6 * TG_MODEL_MAX + 2) /* each byte as \u00xx at worst */
 
 enum exchange_state { READING, ADMITTING, CONNECTING, RELAYING, SETTLING, DONE, STATE_COUNT };
 
@@ -32,12 +34,14 @@ struct exchange {
     int32_t team_id;
     int32_t key_id;
     int32_t provider_id;
+    uint64_t endpoint; /* identity of the address that the request was made for */
     const struct tg_dialect *dialect;
     const struct tg_kind *kind;
     struct tg_request request;
     struct span routed_model; /* part of request.model */
     struct buf body;          /* the client's; then the whole request to the provider */
     int64_t body_bytes;
+    int64_t budget_bytes; /* that `body` takes of the process's budget */
     char client_name[CLIENT_NAME_MAX];
     size_t client_name_len;
     int64_t started_us;
@@ -122,16 +126,23 @@ static struct exchange *exchange_new(struct worker *worker)
     return exchange;
 }
 
-static void exchange_finish(struct exchange *exchange)
+/* The request is sent for good, or never will be. */
+static void free_body(struct exchange *exchange)
+{
+    buf_fini(&exchange->body);
+    server_budget_take(exchange->worker->services->budget, -exchange->budget_bytes);
+    exchange->budget_bytes = 0;
+}
+
+static void exchange_free(struct exchange *exchange)
 {
     struct worker *worker = exchange->worker;
 
-    exchange_move(exchange, DONE);
     loop_timer_clear(worker->loop, &exchange->drain_timer);
     if (exchange->is_drained)
         worker->drain_count--;
     relay_fini(&exchange->relay);
-    buf_fini(&exchange->body);
+    free_body(exchange);
     list_remove(&exchange->node);
     worker->open_count--;
     if (worker->free_count < FREE_EXCHANGES_MAX) {
@@ -140,6 +151,12 @@ static void exchange_finish(struct exchange *exchange)
         return;
     }
     free(exchange);
+}
+
+static void exchange_finish(struct exchange *exchange)
+{
+    exchange_move(exchange, DONE);
+    exchange_free(exchange);
 }
 
 /* Answer an error, where there is somebody to answer, and let go of the connection. */
@@ -212,7 +229,7 @@ static void fill_charge(struct exchange *exchange, struct ledger_charge *charge)
         charge->flags |= LEDGER_RETRIED;
     if (exchange->is_drained)
         charge->flags |= LEDGER_DRAINED;
-    if (exchange->relay.is_unmetered)
+    if (exchange->relay.is_encoded)
         charge->flags |= LEDGER_ENCODED;
 }
 
@@ -252,7 +269,8 @@ static void settle(struct exchange *exchange, enum meter_end end)
 static enum tg_status failure_of(const struct exchange *exchange)
 {
     if (exchange->failure == TG_UPSTREAM_UNREACHABLE || exchange->failure == TG_UPSTREAM_TIMEOUT ||
-        exchange->failure == TG_NO_MEMORY || exchange->failure == TG_DRAINING)
+        exchange->failure == TG_OVERLOADED || exchange->failure == TG_NO_MEMORY ||
+        exchange->failure == TG_DRAINING)
         return exchange->failure;
     return TG_UPSTREAM_INVALID;
 }
@@ -292,23 +310,13 @@ static void release_to_client(struct exchange *exchange)
     exchange->relay.conn = NULL;
 }
 
-static void on_settled(struct exchange *exchange)
+/* The charge is not on disk: the client must not take what it has for a complete answer. */
+static void refuse_to_client(struct exchange *exchange)
 {
-    log_outcome(exchange);
-    release_to_client(exchange);
-    exchange_finish(exchange);
-}
-
-/* The ledger cannot commit now. The client must not take what it has for a complete answer; the
- * charge stays with the writer. */
-static void on_ledger_deferred(struct loop_task *task)
-{
-    struct exchange *exchange = LIST_ENTRY(task, struct exchange, ledger_deferred);
     struct server_conn *conn = exchange->conn;
 
     if (conn == NULL)
         return;
-    log_event(LOG_ERROR, "charge deferred", LOG_F("request_id", request_id(exchange)));
     exchange->conn = NULL;
     exchange->relay.conn = NULL;
     if (relay_has_begun(&exchange->relay))
@@ -317,6 +325,29 @@ static void on_ledger_deferred(struct loop_task *task)
         reply_error_unlogged(conn, exchange->dialect, TG_LEDGER_UNAVAILABLE,
                              SPAN("The answer could not be recorded, so it is not handed out."),
                              request_id(exchange));
+}
+
+static void on_settled(struct exchange *exchange)
+{
+    log_outcome(exchange);
+    if (exchange->ledger_status == TG_OK) {
+        release_to_client(exchange);
+    } else {
+        /* Its hold stays, and is an unreconciled charge at the next start. */
+        log_event(LOG_ERROR, "charge refused", LOG_F("request_id", request_id(exchange)),
+                  LOG_FS("why", tg_status_info(exchange->ledger_status)->name));
+        refuse_to_client(exchange);
+    }
+    exchange_finish(exchange);
+}
+
+/* The ledger cannot commit now; the charge stays with the writer. */
+static void on_ledger_deferred(struct loop_task *task)
+{
+    struct exchange *exchange = LIST_ENTRY(task, struct exchange, ledger_deferred);
+
+    log_event(LOG_ERROR, "charge deferred", LOG_F("request_id", request_id(exchange)));
+    refuse_to_client(exchange);
 }
 
 /* --- the provider -------------------------------------------------------------------------------
@@ -352,6 +383,8 @@ static void on_head(struct client_call *call, const struct http_head *head)
     exchange_move(exchange, RELAYING);
     exchange->http_status = head->status;
     keep_upstream_id(exchange, head);
+    if (call->sent_us != 0)
+        free_body(exchange); /* an answer has begun, so it is never sent again */
     if (head->status >= 300 && head->status < 400) {
         /* A redirect would take the team's bytes and our secret to somebody else. */
         fail(exchange, TG_UPSTREAM_INVALID, "The provider answered with a redirect.");
@@ -362,11 +395,34 @@ static void on_head(struct client_call *call, const struct http_head *head)
     relay_begin(&exchange->relay, head, request_id(exchange));
 }
 
+/* The attempt ended before the provider's answer did. */
+static void settle_broken(struct exchange *exchange)
+{
+    if (!exchange->call.was_sent) {
+        settle(exchange, METER_NOT_SENT);
+        return;
+    }
+    /* A stream that has shown its end is whole, however the connection ended. */
+    if (exchange->relay.is_terminal && !exchange->relay.is_broken) {
+        exchange->failure = TG_OK;
+        settle(exchange, METER_ENDED);
+        return;
+    }
+    relay_end(&exchange->relay, /* is_whole= */ false);
+    settle(exchange, METER_BROKEN);
+}
+
 static void on_body(struct client_call *call, struct span content)
 {
     struct exchange *exchange = of_call(call);
+    const enum tg_status status = relay_content(&exchange->relay, content);
 
-    relay_content(&exchange->relay, content);
+    if (status != TG_OK) {
+        fail(exchange, status, "The answer could not be kept.");
+        client_call_cancel(call);
+        settle_broken(exchange);
+        return;
+    }
     if (relay_is_full(&exchange->relay)) {
         client_call_pause(call);
         server_want_drained(exchange->conn);
@@ -382,7 +438,7 @@ static void on_end(struct client_call *call)
 {
     struct exchange *exchange = of_call(call);
 
-    relay_end(&exchange->relay);
+    relay_end(&exchange->relay, /* is_whole= */ true);
     settle(exchange, METER_ENDED);
 }
 
@@ -391,26 +447,38 @@ static void on_fail(struct client_call *call, enum tg_status status, const char 
     struct exchange *exchange = of_call(call);
 
     fail(exchange, status, why);
-    if (status == TG_UPSTREAM_UNREACHABLE) {
-        settle(exchange, METER_NOT_SENT);
-        return;
+    settle_broken(exchange);
+}
+
+static const struct target *find_target(const struct exchange *exchange)
+{
+    const struct targets *targets = target_store_get(exchange->worker->services->targets);
+
+    for (int i = 0; i < targets->count; i++) {
+        if (targets->target[i]->id == exchange->provider_id)
+            return targets->target[i];
     }
-    /* A stream that has shown its end is whole, however the connection ended. */
-    if (exchange->state == RELAYING && exchange->relay.is_terminal) {
-        exchange->failure = TG_OK;
-        settle(exchange, METER_ENDED);
-        return;
-    }
-    settle(exchange, METER_BROKEN);
+    return NULL;
 }
 
 static void dispatch(struct exchange *exchange)
 {
     const struct proxy_services *services = exchange->worker->services;
-    const struct targets *targets = target_store_get(services->targets);
+    const struct target *target = find_target(exchange);
     struct client_call *call = &exchange->call;
 
     exchange_move(exchange, CONNECTING);
+    if (exchange->worker->is_cut) {
+        fail(exchange, TG_DRAINING, "The server was stopped.");
+        settle(exchange, METER_NOT_SENT);
+        return;
+    }
+    /* The request names the host it was made for and has the secret that was given for that one. */
+    if (target == NULL || target->endpoint.identity != exchange->endpoint) {
+        fail(exchange, TG_UPSTREAM_UNREACHABLE, "The provider has just been changed or removed.");
+        settle(exchange, METER_NOT_SENT);
+        return;
+    }
     call->on_head = on_head;
     call->on_body = on_body;
     call->on_end = on_end;
@@ -418,14 +486,7 @@ static void dispatch(struct exchange *exchange)
     call->request = buf_span(&exchange->body);
     call->first_byte_ms = services->limits.first_byte_ms;
     call->idle_ms = services->limits.idle_ms;
-    for (int i = 0; i < targets->count; i++) {
-        if (targets->target[i]->id == exchange->provider_id) {
-            client_call_start(exchange->worker->pool, call, &targets->target[i]->endpoint);
-            return;
-        }
-    }
-    fail(exchange, TG_UPSTREAM_UNREACHABLE, "The provider has just been removed.");
-    settle(exchange, METER_NOT_SENT);
+    client_call_start(exchange->worker->pool, call, &target->endpoint);
 }
 
 /* --- the client leaves --------------------------------------------------------------------------
@@ -506,10 +567,17 @@ static void hand_hold(struct writer_job *job, enum tg_status status)
     loop_post(exchange->worker->loop, &exchange->ledger_done);
 }
 
+/* What a caller is told when its hold could not be taken. */
+static enum tg_status refusal_of(enum tg_status status)
+{
+    /* The trouble is the disk's or ours, and is logged there. */
+    return tg_status_info(status)->http == 500 ? TG_LEDGER_UNAVAILABLE : status;
+}
+
 static void on_admitted(struct exchange *exchange)
 {
     if (exchange->ledger_status != TG_OK) {
-        answer_error(exchange, exchange->ledger_status, SPAN_EMPTY);
+        answer_error(exchange, refusal_of(exchange->ledger_status), SPAN_EMPTY);
         exchange_finish(exchange);
         return;
     }
@@ -611,17 +679,30 @@ static enum tg_status route(struct exchange *exchange, struct reading *reading,
                        SPAN_ARG(model));
     TRY(route_find(target_store_get(services->targets), &query, ret_route, &reading->err));
     exchange->provider_id = ret_route->target->id;
+    exchange->endpoint = ret_route->target->endpoint.identity;
     exchange->kind = ret_route->target->kind;
     exchange->routed_model = ret_route->model;
     return TG_OK;
+}
+
+/* The model as the provider knows it, where the body says it otherwise: as a JSON string. */
+static struct span new_model(const struct exchange *exchange, struct buf *text)
+{
+    if (exchange->routed_model.len == exchange->request.model_len ||
+        exchange->request.places.model_end == 0)
+        return SPAN_EMPTY;
+    json_put_quoted(text, exchange->routed_model);
+    return buf_span(text);
 }
 
 static enum tg_status build(struct exchange *exchange, const struct reading *reading,
                             const struct target *target)
 {
     const struct proxy_services *services = exchange->worker->services;
+    const struct tg_request_places *places = &exchange->request.places;
     struct tg_edit edits[TG_EDITS_MAX];
-    const struct upstream_request request = {
+    AUTO(buf) model = { 0 };
+    struct upstream_request request = {
         .head = reading->head,
         .target = target,
         .dialect = exchange->dialect,
@@ -629,8 +710,12 @@ static enum tg_status build(struct exchange *exchange, const struct reading *rea
         .installation_id = span_from(services->installation_id),
         .edits = edits,
         .edit_count = exchange->dialect->plan_edits(&exchange->request, exchange->kind, edits),
+        .model = { .start = places->model_start, .end = places->model_end },
     };
 
+    buf_init(&model, MODEL_JSON_MAX);
+    request.model.text = new_model(exchange, &model);
+    TRY(buf_status(&model));
     return upstream_build(&request, &exchange->body);
 }
 
@@ -641,8 +726,11 @@ static enum tg_status prepare(struct exchange *exchange, struct reading *reading
     struct route routed;
     struct meter_call call;
 
+    if (exchange->worker->is_cut)
+        return TG_DRAINING;
     exchange->key_id = key->id;
     exchange->team_id = key->team_id;
+    keyring_touch(key, id_wall_ms(exchange->call_id));
     exchange->client_name_len = agent.len < CLIENT_NAME_MAX ? agent.len : CLIENT_NAME_MAX;
     memcpy(exchange->client_name, agent.ptr, exchange->client_name_len);
     TRY(guard_check_hops(reading->head, span_from(exchange->worker->services->installation_id)));
@@ -667,7 +755,7 @@ static void start_relay(struct exchange *exchange)
 }
 
 void exchange_start(struct worker *worker, struct server_conn *conn, const struct http_head *head,
-                    const struct guard_path *path, struct buf *body, int64_t call_id)
+                    const struct guard_path *path, int64_t call_id)
 {
     struct exchange *exchange = exchange_new(worker);
     struct reading reading = { .head = head, .path = path };
@@ -685,8 +773,7 @@ void exchange_start(struct worker *worker, struct server_conn *conn, const struc
     memcpy(exchange->request_id, id, sizeof(id));
     exchange->dialect = path->dialect;
     exchange->started_us = loop_now_us(worker->loop);
-    exchange->body = *body;
-    *body = (struct buf){ 0 };
+    exchange->budget_bytes = server_take_body(conn, &exchange->body);
     exchange->body_bytes = (int64_t)buf_len(&exchange->body);
     if (key != NULL)
         status = prepare(exchange, &reading, key);
@@ -707,5 +794,13 @@ void exchange_cut(struct list *node)
         return;
     fail(exchange, TG_DRAINING, "The server was stopped.");
     client_call_cancel(&exchange->call);
-    settle(exchange, exchange->call.was_sent ? METER_BROKEN : METER_NOT_SENT);
+    settle_broken(exchange);
+}
+
+void exchange_discard(struct list *node)
+{
+    struct exchange *exchange = LIST_ENTRY(node, struct exchange, node);
+
+    client_call_cancel(&exchange->call);
+    exchange_free(exchange);
 }

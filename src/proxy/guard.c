@@ -179,15 +179,6 @@ static const struct span credential_fields[] = {
 
 #define CREDENTIAL_FIELDS (sizeof(credential_fields) / sizeof(credential_fields[0]))
 
-bool guard_is_credential(struct span name)
-{
-    for (size_t i = 0; i < CREDENTIAL_FIELDS; i++) {
-        if (span_equal_nocase(name, credential_fields[i]))
-            return true;
-    }
-    return false;
-}
-
 static struct span presented(const struct http_head *head, size_t form)
 {
     struct span value = http_value(head, credential_fields[form]);
@@ -217,14 +208,19 @@ struct span guard_credential(const struct http_head *head, struct span query)
 
 enum tg_status guard_check_hops(const struct http_head *head, struct span own_id)
 {
-    struct span hops = http_value(head, SPAN("x-tollgate-hop"));
-    struct span hop;
     int count = 0;
 
-    while (span_cut(&hops, ',', &hop)) {
-        count++;
-        if (count > GUARD_HOPS_MAX || span_equal(span_trim(hop), own_id))
-            return TG_LOOP;
+    for (int i = 0; i < head->field_count; i++) {
+        struct span hops = head->fields[i].value;
+        struct span hop;
+
+        if (!span_equal_nocase(head->fields[i].name, SPAN("x-tollgate-hop")))
+            continue;
+        while (span_cut(&hops, ',', &hop)) {
+            count++;
+            if (count > GUARD_HOPS_MAX || span_equal(span_trim(hop), own_id))
+                return TG_LOOP;
+        }
     }
     return TG_OK;
 }

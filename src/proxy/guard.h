@@ -36,9 +36,6 @@ TG_MUST_CHECK enum tg_status guard_match(const struct http_head *head, struct ar
  * none. */
 struct span guard_credential(const struct http_head *head, struct span query);
 
-/* Whether a field carries a credential in any of those forms, and so never goes on. */
-bool guard_is_credential(struct span name);
-
 #define GUARD_HOPS_MAX 4
 
 /* Whether the request may go on: not been here before and at most GUARD_HOPS_MAX hops.

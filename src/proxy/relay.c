@@ -1,5 +1,6 @@
 #include "proxy/relay.h"
 
+#include "base/try.h"
 #include "ledger/ledger.h"
 #include "proxy/upstream.h"
 
@@ -15,17 +16,35 @@ void relay_init(struct relay *relay)
     sse_init(&relay->sse);
 }
 
-static void settle_budget(struct relay *relay)
+static size_t bytes_held(const struct relay *relay)
 {
-    const int64_t held = (int64_t)(buf_len(&relay->pending) + buf_len(&relay->withheld));
+    return buf_len(&relay->pending) + buf_len(&relay->withheld);
+}
 
-    if (server_budget_take(relay->budget, held - relay->budget_bytes)) {
-        relay->budget_bytes = held;
-        return;
-    }
-    /* Memory is short in the whole process: this answer flows from here on, unread. */
-    relay->mode = RELAY_OPAQUE;
+static void stop_reading(struct relay *relay)
+{
     relay->is_unmetered = true;
+    relay->mode = RELAY_OPAQUE;
+}
+
+/* Count what is held. Memory that is short in the whole process stops the reading of this answer,
+ * unless it holds next to nothing. */
+static enum tg_status settle_budget(struct relay *relay)
+{
+    const int64_t held = (int64_t)bytes_held(relay);
+    const int64_t more = held - relay->budget_bytes;
+
+    if (!server_budget_take(relay->budget, more)) {
+        if (held > RELAY_SPARE_BYTES && relay->is_terminal)
+            return TG_NO_MEMORY;
+        if (held > RELAY_SPARE_BYTES) {
+            stop_reading(relay);
+            return TG_OK; /* counted when it has flowed */
+        }
+        server_budget_force(relay->budget, more);
+    }
+    relay->budget_bytes = held;
+    return TG_OK;
 }
 
 void relay_fini(struct relay *relay)
@@ -55,16 +74,21 @@ static void send_head(struct relay *relay, int64_t content_length, bool has_cost
 
     assert(!relay->is_head_sent);
     relay->is_head_sent = true;
+    relay->has_length = content_length >= 0;
     relay->is_chunked = content_length < 0 && !is_http10;
     relay->keeps_alive = end.keeps_alive;
     upstream_put_answer_end(&end, &relay->head);
+    if (relay->head.failed) {
+        relay->is_broken = true;
+        return;
+    }
     server_write(relay->conn, buf_span(&relay->head));
     buf_release(&relay->head);
 }
 
 static void emit(struct relay *relay, struct span bytes)
 {
-    if (relay->conn == NULL || bytes.len == 0)
+    if (relay->conn == NULL || bytes.len == 0 || relay->is_broken)
         return;
     if (relay->is_chunked)
         server_write_chunk(relay->conn, bytes);
@@ -120,7 +144,6 @@ static enum tg_event_action read_data(struct relay *relay, const struct sse_even
 
     relay->answer->raw_usage_start = 0;
     relay->answer->raw_usage_end = 0;
-    relay->answer->events++;
     action = relay->dialect->read_event(type, (struct tg_span){ data.ptr, data.len },
                                         relay->request, relay->kind, relay->answer);
     keep_usage(relay, data);
@@ -215,13 +238,24 @@ static void relay_events(struct relay *relay, struct span content)
         taken = scan_events(relay, buf_span(&relay->pending));
         buf_consume(&relay->pending, taken);
     }
-    if (relay->pending.failed || relay->withheld.failed) {
-        relay->is_unmetered = true;
-        relay->mode = RELAY_OPAQUE;
+    if (relay->is_terminal)
         return;
-    }
-    if (!relay->is_terminal && buf_len(&relay->pending) - relay->flowed > RELAY_EVENT_WAIT_MAX)
+    if (buf_len(&relay->pending) > RELAY_METERED_MAX)
+        stop_reading(relay);
+    else if (buf_len(&relay->pending) - relay->flowed > RELAY_EVENT_WAIT_MAX)
         flow(relay, /* keep_for_meter= */ true);
+}
+
+/* The stream has ended without the blank line that ends an event. Some clients read such an event
+ * all the same, so it is metered. */
+static void read_last_event(struct relay *relay)
+{
+    struct sse_event event;
+
+    if (!sse_last(&relay->sse, buf_span(&relay->pending), &event))
+        return;
+    if (read_event(relay, &event) == TG_EVENT_DROP && relay->flowed == 0)
+        buf_clear(&relay->pending);
 }
 
 /* --- in -----------------------------------------------------------------------------------------
@@ -246,8 +280,8 @@ void relay_begin(struct relay *relay, const struct http_head *head, struct span 
     relay->content_length = head->content_length;
     relay->mode = RELAY_PLAIN;
     if (is_encoded(head)) {
-        relay->mode = RELAY_OPAQUE;
-        relay->is_unmetered = true;
+        stop_reading(relay);
+        relay->is_encoded = true;
     } else if (is_event_stream(head) && relay->dialect->framing == TG_FRAMING_SSE) {
         relay->mode = RELAY_EVENTS;
         if (relay->conn != NULL)
@@ -255,32 +289,43 @@ void relay_begin(struct relay *relay, const struct http_head *head, struct span 
     }
 }
 
-void relay_content(struct relay *relay, struct span content)
+/* Whether what was taken in has all been kept. */
+static enum tg_status check_kept(struct relay *relay)
 {
-    relay->answer_bytes += (int64_t)content.len;
-    if (relay->mode == RELAY_EVENTS) {
-        relay_events(relay, content);
-    } else {
-        buf_put_span(&relay->pending, content);
-        if (relay->pending.failed) {
-            relay->is_unmetered = true;
-            relay->mode = RELAY_OPAQUE;
-        }
+    if (relay->pending.failed)
+        relay->is_broken = true;
+    if (relay->is_terminal && (relay->withheld.failed || bytes_held(relay) > RELAY_METERED_MAX)) {
+        relay->is_broken = true;
+        return TG_TOO_LARGE;
     }
-    settle_budget(relay);
-    if (relay->mode == RELAY_PLAIN && buf_len(&relay->pending) > RELAY_PLAIN_MAX)
-        flow(relay, /* keep_for_meter= */ true);
-    if (relay->mode == RELAY_PLAIN && buf_len(&relay->pending) > RELAY_METERED_MAX) {
-        relay->is_unmetered = true;
-        relay->mode = RELAY_OPAQUE;
-    }
-    if (relay->mode == RELAY_OPAQUE)
-        flow(relay, /* keep_for_meter= */ false);
+    return relay->is_broken ? TG_NO_MEMORY : TG_OK;
 }
 
-void relay_end(struct relay *relay)
+enum tg_status relay_content(struct relay *relay, struct span content)
 {
-    if (relay->mode == RELAY_PLAIN && !relay->is_unmetered) {
+    relay->answer_bytes += (int64_t)content.len;
+    if (relay->mode == RELAY_EVENTS)
+        relay_events(relay, content);
+    else
+        buf_put_span(&relay->pending, content);
+    TRY(check_kept(relay));
+    TRY(settle_budget(relay));
+    if (relay->mode == RELAY_PLAIN && buf_len(&relay->pending) > RELAY_METERED_MAX)
+        stop_reading(relay);
+    if (relay->mode == RELAY_PLAIN && buf_len(&relay->pending) > RELAY_PLAIN_MAX)
+        flow(relay, /* keep_for_meter= */ true);
+    if (relay->mode == RELAY_OPAQUE) {
+        flow(relay, /* keep_for_meter= */ false);
+        TRY(settle_budget(relay));
+    }
+    return relay->is_broken ? TG_NO_MEMORY : TG_OK;
+}
+
+void relay_end(struct relay *relay, bool is_whole)
+{
+    if (relay->mode == RELAY_EVENTS)
+        read_last_event(relay);
+    if (relay->mode == RELAY_PLAIN && is_whole) {
         const struct span body = buf_span(&relay->pending);
 
         relay->answer->raw_usage_start = 0;
@@ -304,6 +349,10 @@ void relay_release(struct relay *relay, bool has_cost, int64_t cost_nusd)
         send_head(relay, (int64_t)left.len, has_cost, cost_nusd);
     emit(relay, buf_span(&relay->withheld));
     emit(relay, left);
+    if (relay->is_broken) {
+        server_abort(relay->conn);
+        return;
+    }
     if (relay->is_chunked)
         server_end_chunks(relay->conn);
     server_finish(relay->conn, relay->keeps_alive);
@@ -312,7 +361,7 @@ void relay_release(struct relay *relay, bool has_cost, int64_t cost_nusd)
 void relay_cut(struct relay *relay)
 {
     /* Without a length and without chunks the end of the connection is the end of the body. */
-    if (relay->is_chunked || relay->content_length >= 0)
+    if (!relay->is_broken && (relay->is_chunked || relay->has_length))
         server_finish(relay->conn, /* keep= */ false);
     else
         server_abort(relay->conn);

@@ -11,17 +11,22 @@
  *   PLAIN    all of it is withheld up to RELAY_PLAIN_MAX, its head too; beyond that its last
  *            RELAY_TAIL_BYTES
  *   EVENTS   whole events pass at once, a partial one waits for its end (at most
- * RELAY_EVENT_WAIT_MAX, then it flows); the terminal event and all after it are withheld OPAQUE
- * cannot be read: all but the last RELAY_TAIL_BYTES pass
+ *            RELAY_EVENT_WAIT_MAX, then it flows); the terminal event and all after it are withheld
+ *   OPAQUE   cannot be read: all but the last RELAY_TAIL_BYTES pass
  *
- * Invariant: nothing that is withheld reaches the client but through relay_release.
- * With no client (it has left) everything is scanned and nothing kept. */
+ * Invariants
+ *   Nothing that is withheld reaches the client but through relay_release. Behind a terminal event
+ *   nothing passes, whatever else goes wrong.
+ *   No byte is left out but those of a dropped event: an answer that cannot be kept fails.
+ *   With no client (it has left) everything is scanned and nothing kept. */
 
 #define RELAY_PLAIN_MAX      (1024 * 1024)
 #define RELAY_TAIL_BYTES     (16 * 1024)
 #define RELAY_EVENT_WAIT_MAX (64 * 1024)
 /* Kept for the meter, passed on or not. Beyond it the answer is no longer read. */
 #define RELAY_METERED_MAX (32 * 1024 * 1024)
+/* So much every answer may hold when the budget is used up; what holds more is no longer read. */
+#define RELAY_SPARE_BYTES (RELAY_EVENT_WAIT_MAX + 2 * RELAY_TAIL_BYTES)
 /* Above it the provider is not read; below half of it again. */
 #define RELAY_QUEUE_MAX (128 * 1024)
 
@@ -36,20 +41,23 @@ struct relay {
     struct tg_answer *answer;
     enum relay_mode mode;
     struct sse sse;
-    struct buf head;      /* the answer's head so far */
-    struct buf pending;   /* came, not handed on or not read yet */
-    size_t flowed;        /* bytes at the front of `pending` that are with the client already */
-    struct buf withheld;  /* the terminal event and what came after it */
-    struct buf raw_usage; /* the latest usage record as it came */
-    int64_t budget_bytes; /* taken for `pending` and `withheld` */
-    int64_t answer_bytes; /* of content, from the provider */
-    int64_t content_length;
+    struct buf head;        /* the answer's head so far */
+    struct buf pending;     /* came, not handed on or not read yet */
+    size_t flowed;          /* bytes at the front of `pending` that are with the client already */
+    struct buf withheld;    /* the terminal event and what came after it */
+    struct buf raw_usage;   /* the latest usage record as it came */
+    int64_t budget_bytes;   /* taken for `pending` and `withheld` */
+    int64_t answer_bytes;   /* of content, from the provider */
+    int64_t content_length; /* as the provider told it, or -1 */
     bool is_terminal;
     bool drops_lf; /* the event that was dropped last ended in CR: an LF that follows is its own */
     bool is_head_sent;
+    bool has_length; /* the client was told how long the body is */
     bool is_chunked; /* to the client */
-    bool is_unmetered;
-    bool keeps_alive; /* as the head told the client */
+    bool is_encoded;
+    bool is_unmetered; /* it could not be read in full */
+    bool is_broken;    /* bytes of it were lost */
+    bool keeps_alive;  /* as the head told the client */
 };
 
 void relay_init(struct relay *relay);
@@ -57,10 +65,15 @@ void relay_fini(struct relay *relay);
 
 /* The head has come. request_id: ours. */
 void relay_begin(struct relay *relay, const struct http_head *head, struct span request_id);
-/* A piece of content, valid in the call. */
-void relay_content(struct relay *relay, struct span content);
-/* The provider's end: what is left is read. Nothing goes out. */
-void relay_end(struct relay *relay);
+/* A piece of content, valid in the call.
+ *
+ * Errors  TG_NO_MEMORY, TG_TOO_LARGE (behind a terminal event): it cannot be kept; the answer can
+ * only be cut */
+TG_MUST_CHECK enum tg_status relay_content(struct relay *relay, struct span content);
+/* The provider's end: what is left is read. Nothing goes out.
+ *
+ * is_whole  false: it broke off; then a plain answer is not read */
+void relay_end(struct relay *relay, bool is_whole);
 
 /* Whether the client is slower than the provider: stop reading. */
 bool relay_is_full(const struct relay *relay);

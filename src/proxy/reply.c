@@ -3,8 +3,6 @@
 #include "base/log.h"
 #include "providers/catalogue.h"
 
-#include <assert.h>
-
 #define ERROR_BODY_MAX 4096
 #define RETRY_SECONDS  "2"
 
@@ -31,6 +29,16 @@ static void put_body(struct buf *out, struct server_conn *conn, struct span body
         buf_put_span(out, body);
 }
 
+static void send_all(struct server_conn *conn, const struct buf *out)
+{
+    if (out->failed) {
+        server_abort(conn);
+        return;
+    }
+    server_write(conn, buf_span(out));
+    server_finish(conn, server_keeps_alive(conn));
+}
+
 void reply_json(struct server_conn *conn, int http_status, struct span body, struct span request_id)
 {
     AUTO(buf) out = { 0 };
@@ -38,12 +46,7 @@ void reply_json(struct server_conn *conn, int http_status, struct span body, str
     buf_init(&out, 1024 + body.len);
     put_head(&out, conn, http_status, request_id);
     put_body(&out, conn, body);
-    if (out.failed) {
-        server_abort(conn);
-        return;
-    }
-    server_write(conn, buf_span(&out));
-    server_finish(conn, server_keeps_alive(conn));
+    send_all(conn, &out);
 }
 
 void reply_error_unlogged(struct server_conn *conn, const struct tg_dialect *dialect,
@@ -69,12 +72,7 @@ void reply_error_unlogged(struct server_conn *conn, const struct tg_dialect *dia
     if (status == TG_UPGRADE_REQUIRED)
         buf_put_text(&out, "Upgrade: HTTP/1.1\r\n");
     put_body(&out, conn, span_of(body, len));
-    if (out.failed) {
-        server_abort(conn);
-        return;
-    }
-    server_write(conn, buf_span(&out));
-    server_finish(conn, server_keeps_alive(conn));
+    send_all(conn, &out);
 }
 
 void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enum tg_status status,

@@ -4,21 +4,39 @@
 #include "base/try.h"
 #include "proxy/guard.h"
 
-/* Beside hop-by-hop fields, credentials and what Connection names. */
-static const struct span request_denied[] = {
-    { "host", 4 },
-    { "content-length", 14 },
-    { "expect", 6 },
-    { "cookie", 6 },
-    { "forwarded", 9 },
-    { "via", 3 },
-    { "x-real-ip", 9 },
-    { "true-client-ip", 14 },
-    { "accept-encoding", 15 },
-    { "openai-organization", 19 },
-    { "openai-project", 14 },
-    { "x-goog-user-project", 19 },
-    { "x-request-id", 12 },
+#include <assert.h>
+
+/* The client's fields, and our address, secret and hops. */
+#define HEAD_BYTES_MAX ((size_t)2 * HTTP_HEAD_MAX)
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* What never passes, by the length of its name: names of one length stand end to end, in small
+ * letters. Hop-by-hop fields (RFC 9110 7.6.1), credentials, and the list of design 3.7. */
+static const char *const request_denied[] = {
+    [2] = "te",
+    [3] = "via",
+    [4] = "host",
+    [6] = "expect"
+          "cookie",
+    [7] = "trailer"
+          "upgrade"
+          "api-key",
+    [9] = "forwarded"
+          "x-real-ip"
+          "x-api-key",
+    [10] = "connection"
+           "keep-alive",
+    [12] = "x-request-id",
+    [13] = "authorization",
+    [14] = "content-length"
+           "true-client-ip"
+           "openai-project"
+           "x-goog-api-key",
+    [15] = "accept-encoding",
+    [17] = "transfer-encoding",
+    [19] = "openai-organization"
+           "x-goog-user-project",
 };
 static const struct span request_denied_prefixes[] = {
     { "x-forwarded-", 12 },
@@ -26,64 +44,84 @@ static const struct span request_denied_prefixes[] = {
     { "x-tollgate-", 11 },
     { "proxy-", 6 },
 };
-static const struct span answer_denied[] = {
-    { "content-length", 14 },
-    { "openai-organization", 19 },
-    { "openai-project", 14 },
-    { "x-goog-user-project", 19 },
-    { "set-cookie", 10 },
-    { "set-cookie2", 11 },
-    { "alt-svc", 7 },
-    { "server", 6 },
-    { "location", 8 },
-    { "strict-transport-security", 25 },
-    { "clear-site-data", 15 },
-    { "nel", 3 },
-    { "report-to", 9 },
-    { "content-security-policy", 23 },
-    { "content-security-policy-report-only", 35 },
-    { "via", 3 },
-    { "x-request-id", 12 },
-    { "x-accel-buffering", 17 },
+static const char *const answer_denied[] = {
+    [2] = "te",
+    [3] = "nel"
+          "via",
+    [6] = "server",
+    [7] = "alt-svc"
+          "trailer"
+          "upgrade",
+    [8] = "location",
+    [9] = "report-to",
+    [10] = "connection"
+           "keep-alive"
+           "set-cookie",
+    [11] = "set-cookie2",
+    [12] = "x-request-id",
+    [14] = "content-length"
+           "openai-project",
+    [15] = "clear-site-data",
+    [17] = "transfer-encoding",
+    [19] = "openai-organization"
+           "x-goog-user-project",
+    [23] = "content-security-policy",
+    [25] = "strict-transport-security",
+    [35] = "content-security-policy-report-only",
 };
 static const struct span answer_denied_prefixes[] = {
     { "access-control-", 15 }, { "x-tollgate-", 11 }, { "cf-", 3 },
     { "proxy-", 6 },           { "x-accel-", 8 },
 };
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+struct deny_list {
+    const char *const *names; /* by length */
+    size_t length_count;
+    const struct span *prefixes;
+    size_t prefix_count;
+};
 
-static bool is_one_of(struct span name, const struct span *names, size_t count)
+static const struct deny_list request_deny = {
+    .names = request_denied,
+    .length_count = COUNT(request_denied),
+    .prefixes = request_denied_prefixes,
+    .prefix_count = COUNT(request_denied_prefixes),
+};
+static const struct deny_list answer_deny = {
+    .names = answer_denied,
+    .length_count = COUNT(answer_denied),
+    .prefixes = answer_denied_prefixes,
+    .prefix_count = COUNT(answer_denied_prefixes),
+};
+
+static bool is_denied(const struct deny_list *list, struct span name)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (span_equal_nocase(name, names[i]))
+    const char *other = name.len < list->length_count ? list->names[name.len] : NULL;
+
+    for (; other != NULL && *other != '\0'; other += name.len) {
+        if (span_equal_nocase(name, span_of(other, name.len)))
+            return true;
+    }
+    for (size_t i = 0; i < list->prefix_count; i++) {
+        if (span_starts_with_nocase(name, list->prefixes[i]))
             return true;
     }
     return false;
 }
 
-static bool begins_with_one_of(struct span name, const struct span *prefixes, size_t count)
+/* Whether a Connection field says more than what becomes of the connection: then it names fields
+ * that end here. */
+static bool names_fields(const struct http_head *head)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (span_starts_with_nocase(name, prefixes[i]))
+    for (int i = 0; i < head->field_count; i++) {
+        const struct http_field *field = &head->fields[i];
+
+        if (span_equal_nocase(field->name, SPAN("connection")) &&
+            !span_equal_nocase(field->value, SPAN("keep-alive")) &&
+            !span_equal_nocase(field->value, SPAN("close")))
             return true;
     }
     return false;
-}
-
-static bool request_field_passes(const struct http_head *head, struct span name)
-{
-    return !http_is_hop_by_hop(name) && !guard_is_credential(name) &&
-           !is_one_of(name, request_denied, COUNT(request_denied)) &&
-           !begins_with_one_of(name, request_denied_prefixes, COUNT(request_denied_prefixes)) &&
-           !http_lists_token(head, SPAN("connection"), name);
-}
-
-static bool answer_field_passes(const struct http_head *head, struct span name)
-{
-    return !http_is_hop_by_hop(name) && !is_one_of(name, answer_denied, COUNT(answer_denied)) &&
-           !begins_with_one_of(name, answer_denied_prefixes, COUNT(answer_denied_prefixes)) &&
-           !http_lists_token(head, SPAN("connection"), name);
 }
 
 static void put_field(struct buf *out, struct span name, struct span value)
@@ -92,6 +130,21 @@ static void put_field(struct buf *out, struct span name, struct span value)
     buf_put(out, ": ", 2);
     buf_put_span(out, value);
     buf_put(out, "\r\n", 2);
+}
+
+/* Append the fields that pass. */
+static void put_fields(const struct http_head *head, const struct deny_list *deny, struct buf *out)
+{
+    const bool has_named = names_fields(head);
+
+    for (int i = 0; i < head->field_count; i++) {
+        const struct http_field *field = &head->fields[i];
+
+        if (is_denied(deny, field->name) ||
+            (has_named && http_lists_token(head, SPAN("connection"), field->name)))
+            continue;
+        put_field(out, field->name, field->value);
+    }
 }
 
 static void put_query(struct buf *out, struct span query)
@@ -140,11 +193,13 @@ static void put_credential(struct buf *out, const struct target *target)
 
 static void put_hops(struct buf *out, const struct upstream_request *request)
 {
-    const struct span hops = http_value(request->head, SPAN("x-tollgate-hop"));
+    const struct http_head *head = request->head;
 
     buf_put_text(out, "x-tollgate-hop: ");
-    if (hops.len > 0) {
-        buf_put_span(out, hops);
+    for (int i = 0; i < head->field_count; i++) {
+        if (!span_equal_nocase(head->fields[i].name, SPAN("x-tollgate-hop")))
+            continue;
+        buf_put_span(out, head->fields[i].value);
         buf_put(out, ", ", 2);
     }
     buf_put_span(out, request->installation_id);
@@ -163,10 +218,7 @@ static void put_request_head(const struct upstream_request *request, size_t body
     buf_put_text(out, " HTTP/1.1\r\nHost: ");
     buf_put_text(out, request->target->endpoint.authority);
     buf_put(out, "\r\n", 2);
-    for (int i = 0; i < head->field_count; i++) {
-        if (request_field_passes(head, head->fields[i].name))
-            put_field(out, head->fields[i].name, head->fields[i].value);
-    }
+    put_fields(head, &request_deny, out);
     put_credential(out, request->target);
     put_hops(out, request);
     buf_put_text(out, "Accept-Encoding: identity\r\nContent-Length: ");
@@ -174,36 +226,86 @@ static void put_request_head(const struct upstream_request *request, size_t body
     buf_put(out, "\r\n\r\n", 4);
 }
 
-/* Make one edit by moving what stands before it: edits are near the front and the head room is
- * there. */
-static enum tg_status apply_edit(struct buf *body, const struct tg_edit *edit)
-{
-    const size_t removed = edit->end - edit->start;
-    const size_t grows = edit->text_len > removed ? edit->text_len - removed : 0;
-    char *old_start = body->data + body->head;
-    char *new_start;
+/* --- the body -----------------------------------------------------------------------------------
+ */
 
-    if (grows > body->head)
-        return TG_NO_MEMORY;
-    new_start = old_start - ((ptrdiff_t)edit->text_len - (ptrdiff_t)removed);
-    memmove(new_start, old_start, edit->start);
-    memcpy(new_start + edit->start, edit->text, edit->text_len);
-    body->head = (size_t)(new_start - body->data);
-    return TG_OK;
+/* Bytes [start, end) of the body give way to `text`. */
+struct patch {
+    size_t start;
+    size_t end;
+    struct span text;
+};
+
+/* All that changes in a body, sorted by start. */
+struct patches {
+    struct patch patch[TG_EDITS_MAX + 1];
+    int count;
+    size_t added;
+    size_t removed;
+};
+
+static void add_patch(struct patches *patches, const struct patch *patch)
+{
+    int at = patches->count++;
+
+    for (; at > 0 && patches->patch[at - 1].start > patch->start; at--)
+        patches->patch[at] = patches->patch[at - 1];
+    patches->patch[at] = *patch;
+    patches->added += patch->text.len;
+    patches->removed += patch->end - patch->start;
 }
 
-static enum tg_status put_in_front(struct buf *body, struct span head)
+static void gather(const struct upstream_request *request, struct patches *patches)
 {
-    AUTO(buf) whole = { 0 };
+    patches->count = 0;
+    patches->added = 0;
+    patches->removed = 0;
+    assert(request->edit_count <= TG_EDITS_MAX);
+    for (int i = 0; i < request->edit_count; i++) {
+        const struct tg_edit *edit = &request->edits[i];
 
-    if (head.len <= body->head) {
-        body->head -= head.len;
-        memcpy(body->data + body->head, head.ptr, head.len);
-        return TG_OK;
+        add_patch(patches,
+                  &(struct patch){ edit->start, edit->end, span_of(edit->text, edit->text_len) });
     }
-    buf_init(&whole, head.len + buf_len(body));
+    if (request->model.text.len > 0)
+        add_patch(patches,
+                  &(struct patch){ request->model.start, request->model.end, request->model.text });
+}
+
+/* Make the changes by moving what stands before each: most are near the front. From the back, so
+ * that the offsets of those in front stay true. */
+static void patch_in_place(const struct patches *patches, struct buf *body)
+{
+    for (int i = patches->count - 1; i >= 0; i--) {
+        const struct patch *patch = &patches->patch[i];
+        char *const front = body->data + body->head;
+        char *const to = front + (patch->end - patch->start) - patch->text.len;
+
+        memmove(to, front, patch->start);
+        memcpy(to + patch->start, patch->text.ptr, patch->text.len);
+        body->head = (size_t)(to - body->data);
+    }
+}
+
+/* A body that came in chunks, or whose head has grown, has too little room in front. */
+static enum tg_status build_anew(const struct patches *patches, struct span head, struct buf *body)
+{
+    const struct span old = buf_span(body);
+    AUTO(buf) whole = { 0 };
+    size_t at = 0;
+
+    buf_init(&whole, head.len + old.len + patches->added);
+    if (buf_reserve(&whole, head.len + old.len + patches->added) == NULL)
+        return TG_NO_MEMORY;
     buf_put_span(&whole, head);
-    buf_put_span(&whole, buf_span(body));
+    for (int i = 0; i < patches->count; i++) {
+        const struct patch *patch = &patches->patch[i];
+
+        buf_put(&whole, old.ptr + at, patch->start - at);
+        buf_put_span(&whole, patch->text);
+        at = patch->end;
+    }
+    buf_put(&whole, old.ptr + at, old.len - at);
     TRY(buf_status(&whole));
     buf_fini(body);
     *body = whole;
@@ -214,18 +316,27 @@ static enum tg_status put_in_front(struct buf *body, struct span head)
 enum tg_status upstream_build(const struct upstream_request *request, struct buf *body)
 {
     AUTO(buf) head = { 0 };
+    struct patches patches;
+    enum tg_status status = TG_OK;
 
-    /* From the back, so that the offsets of those in front stay true. */
-    for (int i = request->edit_count - 1; i >= 0; i--)
-        TRY(apply_edit(body, &request->edits[i]));
-    buf_init(&head, (size_t)4 * HTTP_HEAD_MAX);
-    put_request_head(request, buf_len(body), &head);
+    gather(request, &patches);
+    buf_init(&head, HEAD_BYTES_MAX);
+    put_request_head(request, buf_len(body) + patches.added - patches.removed, &head);
     TRY(buf_status(&head));
-    TRY(put_in_front(body, buf_span(&head)));
+    if (buf_len(&head) + patches.added <= body->head) {
+        patch_in_place(&patches, body);
+        body->head -= buf_len(&head);
+        memcpy(body->data + body->head, head.data + head.head, buf_len(&head));
+    } else {
+        status = build_anew(&patches, buf_span(&head), body);
+    }
     /* The secret was in there. */
     explicit_bzero(head.data, head.size);
-    return TG_OK;
+    return status;
 }
+
+/* --- the answer ---------------------------------------------------------------------------------
+ */
 
 static void put_status_line(int status, struct buf *out)
 {
@@ -238,13 +349,12 @@ static void put_status_line(int status, struct buf *out)
 void upstream_put_answer_fields(const struct http_head *head, struct span request_id,
                                 struct buf *out)
 {
+    const struct span theirs = http_value(head, SPAN("x-request-id"));
+
     put_status_line(head->status, out);
-    for (int i = 0; i < head->field_count; i++) {
-        if (answer_field_passes(head, head->fields[i].name))
-            put_field(out, head->fields[i].name, head->fields[i].value);
-        else if (span_equal_nocase(head->fields[i].name, SPAN("x-request-id")))
-            put_field(out, SPAN("x-upstream-request-id"), head->fields[i].value);
-    }
+    put_fields(head, &answer_deny, out);
+    if (theirs.len > 0)
+        put_field(out, SPAN("x-upstream-request-id"), theirs);
     put_field(out, SPAN("x-request-id"), request_id);
 }
 

@@ -18,6 +18,11 @@ struct upstream_request {
     struct span installation_id; /* added to x-tollgate-hop */
     const struct tg_edit *edits; /* sorted by start */
     int edit_count;
+    struct {
+        size_t start; /* of the model's string in the body, with its quotes */
+        size_t end;
+        struct span text; /* what takes its place, a JSON string; empty: it stays */
+    } model;
 };
 
 /* Turn a client's body into a whole request to the provider: edits made, head put in front, in the

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "proxy/exchange.h"
+#include "proxy/models.h"
 #include "proxy/reply.h"
 
 #include <stdlib.h>
@@ -44,20 +45,57 @@ static void on_refuse(void *context, struct server_conn *conn, const struct http
     reply_error(conn, NULL, status, span_from(why), span_from(id));
 }
 
+/* Answer with what the key behind a door may see. */
+static enum tg_status read_door(const struct worker *worker, const struct key_entry *key,
+                                const struct guard_path *path, struct buf *out)
+{
+    const struct models_query query = {
+        .key = key,
+        .targets = target_store_get(worker->services->targets),
+        .book = snapshot_get(worker->services->book),
+        .provider = path->prefix,
+    };
+
+    switch (path->door) {
+    case GUARD_MODELS:
+        return models_put_list(&query, out);
+    case GUARD_MODEL:
+        return models_put_one(&query, path->rest, out);
+    case GUARD_OWN_KEY:
+        models_put_key(key, out);
+        return buf_status(out);
+    case GUARD_ROOT:
+        buf_put_text(out, "{\"name\":\"tollgate\"}");
+        return buf_status(out);
+    case GUARD_CALL:
+        break;
+    }
+    return TG_NO_ROUTE;
+}
+
 static void serve_door(struct worker *worker, struct server_conn *conn,
                        const struct http_head *head, const struct guard_path *path, struct span id)
 {
-    /* Models and the key's own limits come with their issues of the API; the doors are known. */
-    (void)worker;
-    (void)head;
-    if (path->door == GUARD_ROOT)
-        reply_json(conn, 200, SPAN("{\"name\":\"tollgate\"}"), id);
+    const struct key_entry *key = NULL;
+    enum tg_status status = TG_OK;
+    AUTO(buf) out = { 0 };
+
+    buf_init(&out, MODELS_BYTES_MAX);
+    if (path->door != GUARD_ROOT) {
+        key = exchange_authenticate(worker->services, head, path->query);
+        status = key != NULL ? TG_OK : TG_UNAUTHENTICATED;
+    }
+    if (key != NULL)
+        keyring_touch(key, clock_wall_ms());
+    if (status == TG_OK)
+        status = read_door(worker, key, path, &out);
+    if (status == TG_OK)
+        reply_json(conn, 200, buf_span(&out), id);
     else
-        reply_error(conn, NULL, TG_NO_ROUTE, SPAN_EMPTY, id);
+        reply_error(conn, NULL, status, SPAN_EMPTY, id);
 }
 
-static void on_request(void *context, struct server_conn *conn, const struct http_head *head,
-                       struct buf *body)
+static void on_request(void *context, struct server_conn *conn, const struct http_head *head)
 {
     struct worker *worker = context;
     struct guard_path path;
@@ -74,7 +112,7 @@ static void on_request(void *context, struct server_conn *conn, const struct htt
     if (status != TG_OK)
         reply_error(conn, NULL, status, SPAN_EMPTY, span_from(id));
     else if (path.door == GUARD_CALL)
-        exchange_start(worker, conn, head, &path, body, call_id);
+        exchange_start(worker, conn, head, &path, call_id);
     else
         serve_door(worker, conn, head, &path, span_from(id));
     arena_fini(&arena);
@@ -92,6 +130,7 @@ static void on_control(struct loop_task *task)
     if ((asked & ASK_CUT) != 0) {
         struct list *next;
 
+        worker->is_cut = true;
         for (struct list *node = worker->exchanges.next; node != &worker->exchanges; node = next) {
             next = node->next;
             exchange_cut(node);
@@ -124,7 +163,7 @@ void worker_stop(struct worker *worker)
 
 int worker_open_count(const struct worker *worker)
 {
-    return worker->open_count;
+    return worker->open_count + server_leaving_count(worker->server);
 }
 
 static void on_wait(void *context)
@@ -197,6 +236,8 @@ void worker_close(struct worker *worker)
     if (worker == NULL)
         return;
     server_free(worker->server);
+    while (!list_is_empty(&worker->exchanges))
+        exchange_discard(worker->exchanges.next);
     client_pool_free(worker->pool);
     worker->server = NULL;
     worker->pool = NULL;

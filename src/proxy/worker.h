@@ -22,6 +22,7 @@ struct worker {
     _Atomic int open_count;
     int drain_count; /* whose client has left and that are read on */
     bool is_draining;
+    bool is_cut;              /* nothing is sent to a provider any more */
     struct loop_task control; /* drain, cut, stop: asked from other threads */
     _Atomic unsigned asked;   /* enum worker_ask */
 };
@@ -44,7 +45,8 @@ void worker_drain(struct worker *worker);
 void worker_cut(struct worker *worker);
 void worker_stop(struct worker *worker);
 
-/* Exchanges that are open; from any thread, a moment's number. */
+/* Exchanges that are open, and answers that are on their way to slow clients; from any thread, a
+ * moment's number. */
 int worker_open_count(const struct worker *worker);
 
 #endif

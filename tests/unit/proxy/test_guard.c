@@ -1,0 +1,168 @@
+/* Goal: a target opens the door it names and no other, a credential is found wherever a client may
+ * put it, and a request that has been here is known. Method: tables of targets and heads. */
+#include "proxy/guard.h"
+
+#include "support/suites.h"
+
+#include <string.h>
+
+struct target_case {
+    enum http_method method;
+    const char *target;
+    enum tg_status status;
+    enum guard_door door;
+    const char *prefix;
+    const char *rest;
+    const char *query;
+};
+
+static const struct target_case targets[] = {
+    { METHOD_POST, "/v1/chat/completions", TG_OK, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/chat/completions", TG_OK, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/openai/v1/chat/completions", TG_OK, GUARD_CALL, "openai", "", "" },
+    { METHOD_POST, "/openai/chat/completions?api-version=1", TG_OK, GUARD_CALL, "openai", "",
+      "api-version=1" },
+    { METHOD_GET, "/", TG_OK, GUARD_ROOT, "", "", "" },
+    { METHOD_HEAD, "/?a=b", TG_OK, GUARD_ROOT, "", "", "a=b" },
+    { METHOD_POST, "/", TG_METHOD_NOT_ALLOWED, GUARD_ROOT, "", "", "" },
+    { METHOD_GET, "/v1/models", TG_OK, GUARD_MODELS, "", "", "" },
+    { METHOD_GET, "/v1/models/", TG_OK, GUARD_MODELS, "", "", "" },
+    { METHOD_GET, "/groq/v1/models", TG_OK, GUARD_MODELS, "groq", "", "" },
+    { METHOD_GET, "/v1/models/gpt-4o", TG_OK, GUARD_MODEL, "", "gpt-4o", "" },
+    { METHOD_GET, "/v1/models/openai/gpt-4o", TG_OK, GUARD_MODEL, "", "openai/gpt-4o", "" },
+    { METHOD_GET, "/v1/models/a%2Fb%3a%40%7E%41", TG_OK, GUARD_MODEL, "", "a/b:@~A", "" },
+    { METHOD_POST, "/v1/models", TG_METHOD_NOT_ALLOWED, GUARD_MODELS, "", "", "" },
+    { METHOD_GET, "/api/v1/key", TG_OK, GUARD_OWN_KEY, "", "", "" },
+    { METHOD_POST, "/api/v1/key", TG_METHOD_NOT_ALLOWED, GUARD_OWN_KEY, "", "", "" },
+    { METHOD_GET, "/v1/chat/completions", TG_METHOD_NOT_ALLOWED, GUARD_CALL, "", "", "" },
+    /* escapes */
+    { METHOD_GET, "/v1/models/a%00", TG_INVALID, GUARD_MODEL, "", "", "" },
+    { METHOD_GET, "/v1/models/a%2", TG_INVALID, GUARD_MODEL, "", "", "" },
+    { METHOD_GET, "/v1/models/a%", TG_INVALID, GUARD_MODEL, "", "", "" },
+    { METHOD_GET, "/v1/models/a%zz", TG_INVALID, GUARD_MODEL, "", "", "" },
+    { METHOD_GET, "/v1/models/a%25", TG_INVALID, GUARD_MODEL, "", "", "" },
+    { METHOD_GET, "/v1/models/a%ff", TG_INVALID, GUARD_MODEL, "", "", "" },
+    { METHOD_POST, "/v1/chat%2fcompletions", TG_INVALID, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/%2e%2e/v1/chat/completions", TG_INVALID, GUARD_CALL, "", "", "" },
+    { METHOD_GET, "/a%41/models/b", TG_INVALID, GUARD_CALL, "", "", "" },
+    /* unknown */
+    { METHOD_GET, "/v1", TG_NO_ROUTE, GUARD_CALL, "", "", "" },
+    { METHOD_GET, "/v1/modelsx", TG_NO_ROUTE, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "//v1/chat/completions", TG_NO_ROUTE, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/v1/v1/chat/completions", TG_NO_ROUTE, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/v1x/chat/completions", TG_OK, GUARD_CALL, "v1x", "", "" },
+    { METHOD_POST, "/OpenAI/chat/completions", TG_NO_ROUTE, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/a/b/chat/completions", TG_NO_ROUTE, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/../chat/completions", TG_NO_ROUTE, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/v1/chat/completions/", TG_NO_ROUTE, GUARD_CALL, "", "", "" },
+    { METHOD_GET, "/admin", TG_NO_ROUTE, GUARD_CALL, "", "", "" },
+};
+
+START_TEST(a_target_opens_its_door)
+{
+    const struct target_case *c = &targets[_i];
+    struct http_head head = { .method = c->method, .target = span_from(c->target) };
+    struct guard_path path;
+    struct arena arena;
+    enum tg_status status;
+
+    arena_init(&arena, 64, 4096);
+    status = guard_match(&head, &arena, &path);
+    ck_assert_msg(status == c->status, "%s: %s", c->target, tg_status_info(status)->name);
+    if (status == TG_OK) {
+        ck_assert_msg(path.door == c->door, "%s: door %d", c->target, (int)path.door);
+        ck_assert(span_equal(path.prefix, span_from(c->prefix)));
+        ck_assert(span_equal(path.rest, span_from(c->rest)));
+        ck_assert(span_equal(path.query, span_from(c->query)));
+        ck_assert_int_eq(path.dialect != NULL, c->door == GUARD_CALL);
+    }
+    arena_fini(&arena);
+}
+END_TEST
+
+START_TEST(an_upgrade_is_turned_down)
+{
+    static const char *const paths[] = { "/v1/chat/completions", "/v1/realtime", "/" };
+    struct http_head head = { .method = METHOD_GET, .wants_upgrade = true };
+    struct guard_path path;
+    struct arena arena;
+
+    arena_init(&arena, 64, 4096);
+    head.target = span_from(paths[_i]);
+    ck_assert_int_eq(guard_match(&head, &arena, &path), TG_UPGRADE_REQUIRED);
+    arena_fini(&arena);
+}
+END_TEST
+
+/* --- credentials --- */
+
+static void put(struct http_head *head, const char *name, const char *value)
+{
+    head->fields[head->field_count++] =
+        (struct http_field){ .name = span_from(name), .value = span_from(value) };
+}
+
+struct credential_case {
+    const char *fields[5][2];
+    const char *query;
+    const char *expected;
+};
+
+static const struct credential_case credentials[] = {
+    { { { "Authorization", "Bearer tgk_a" } }, "", "tgk_a" },
+    { { { "authorization", "bearer  tgk_a" } }, "", "tgk_a" },
+    { { { "Authorization", "Basic dXNlcg==" } }, "", "" },
+    { { { "x-api-key", "tgk_b" } }, "", "tgk_b" },
+    { { { "X-Goog-Api-Key", "tgk_c" } }, "", "tgk_c" },
+    { { { "api-key", "tgk_d" } }, "", "tgk_d" },
+    { { { NULL, NULL } }, "alt=sse&key=tgk_e&x=1", "tgk_e" },
+    { { { NULL, NULL } }, "akey=tgk_e", "" },
+    { { { "Authorization", "Bearer sk-1" }, { "x-api-key", "tgk_b" } }, "", "tgk_b" },
+    { { { "Authorization", "Bearer sk-1" }, { "x-api-key", "sk-2" } }, "key=sk-3", "sk-1" },
+    { { { "x-api-key", "sk-2" }, { "api-key", "sk-4" } }, "key=tgk_e", "tgk_e" },
+    { { { "api-key", "tgk_d" }, { "Authorization", "Bearer tgk_a" } }, "key=tgk_e", "tgk_a" },
+    { { { NULL, NULL } }, "", "" },
+};
+
+START_TEST(a_credential_is_found_in_the_order_of_its_forms)
+{
+    const struct credential_case *c = &credentials[_i];
+    struct http_head head = { .field_count = 0 };
+
+    for (int i = 0; i < 5 && c->fields[i][0] != NULL; i++)
+        put(&head, c->fields[i][0], c->fields[i][1]);
+    ck_assert(span_equal(guard_credential(&head, span_from(c->query)), span_from(c->expected)));
+}
+END_TEST
+
+/* --- hops --- */
+
+START_TEST(a_request_that_has_been_here_is_known)
+{
+    struct http_head head = { .field_count = 0 };
+
+    ck_assert_int_eq(guard_check_hops(&head, SPAN("me")), TG_OK);
+    put(&head, "X-Tollgate-Hop", "a, b");
+    ck_assert_int_eq(guard_check_hops(&head, SPAN("me")), TG_OK);
+    ck_assert_int_eq(guard_check_hops(&head, SPAN("b")), TG_LOOP);
+    put(&head, "x-tollgate-hop", "c,d");
+    ck_assert_int_eq(guard_check_hops(&head, SPAN("me")), TG_OK);
+    ck_assert_int_eq(guard_check_hops(&head, SPAN("d")), TG_LOOP);
+    put(&head, "x-tollgate-hop", "e");
+    ck_assert_int_eq(guard_check_hops(&head, SPAN("me")), TG_LOOP);
+}
+END_TEST
+
+Suite *suite(void)
+{
+    Suite *all = suite_create("guard");
+    TCase *tcase = tcase_create("guard");
+
+    tcase_add_loop_test(tcase, a_target_opens_its_door, 0, sizeof(targets) / sizeof(targets[0]));
+    tcase_add_loop_test(tcase, an_upgrade_is_turned_down, 0, 3);
+    tcase_add_loop_test(tcase, a_credential_is_found_in_the_order_of_its_forms, 0,
+                        sizeof(credentials) / sizeof(credentials[0]));
+    tcase_add_test(tcase, a_request_that_has_been_here_is_known);
+    suite_add_tcase(all, tcase);
+    return all;
+}
