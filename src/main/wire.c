@@ -8,6 +8,7 @@
 #include "main/wire_admin.h"
 #include "pricing/book.h"
 #include "proxy/worker.h"
+#include "routing/installation.h"
 #include "store/migrate.h"
 #include "store/txn.h"
 
@@ -105,6 +106,15 @@ static enum tg_status seed_prices(struct wiring *wiring, struct err *err)
     return txn_commit(&txn, err);
 }
 
+static enum tg_status know_itself(struct wiring *wiring, struct err *err)
+{
+    AUTO(txn) txn = { 0 };
+
+    TRY(txn_begin(&txn, wiring->db, err));
+    TRY(installation_open(wiring->db, clock_wall_ms(), wiring->services.installation_id, err));
+    return txn_commit(&txn, err);
+}
+
 static enum tg_status load_book(struct wiring *wiring, struct err *err)
 {
     struct book *book = NULL;
@@ -122,6 +132,7 @@ static enum tg_status open_database(struct wiring *wiring, struct err *err)
 
     TRY(db_open(wiring->db_path, DB_WRITE, &wiring->db, err));
     TRY(migrate_run(wiring->db, tg_migrations, tg_migration_count, &applied, err));
+    TRY(know_itself(wiring, err));
     TRY(seed_prices(wiring, err));
     TRY(ledger_open(wiring->db, &wiring->ledger, &recovered, &wiring->services.id_floor, err));
     log_event(LOG_INFO, "database", LOG_FS("path", wiring->db_path),

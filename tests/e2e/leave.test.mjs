@@ -152,6 +152,6 @@ describe('leave', () => {
     });
 
     test('no connection is left behind', async () => {
-        await until('the sockets of clients that left to be closed', () => gate.sockets() < 30);
+        await until('the connections of clients that left to be closed', () => gate.clients() === 0);
     });
 });

@@ -1,7 +1,7 @@
 // The built binary: one instance with a data folder of its own, set up through its command line and
 // read through its REST API.
 
-import { chmodSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { call } from './http.mjs';
 import { Daemon, OUT, SLOWNESS, freePorts, freshFolder, run } from './process.mjs';
@@ -30,7 +30,6 @@ export class Tollgate {
         gate.secretFile = join(gate.folder, 'provider-secret');
         writeFileSync(gate.tokenFile, `${ADMIN_TOKEN}\n`, { mode: 0o600 });
         writeFileSync(gate.secretFile, `${PROVIDER_SECRET}\n`, { mode: 0o600 });
-        chmodSync(gate.tokenFile, 0o600);
         for (const [name, value] of Object.entries(limits))
             args = [...args, LIMITS[name], String(value)];
         Object.assign(gate, { port, adminPort, url: `http://127.0.0.1:${port}`, env, args,
@@ -133,17 +132,12 @@ export class Tollgate {
         return this.daemon.log.split('\n').filter((line) => line.includes(id));
     }
 
-    /** Sockets that the server holds open. */
-    sockets() {
-        const folder = `/proc/${this.daemon.pid}/fd`;
+    /** Clients that the server still has: connections of its port, established or waiting for it to close. */
+    clients() {
+        const port = `:${this.port.toString(16).toUpperCase().padStart(4, '0')}`;
 
-        return readdirSync(folder).filter((fd) => {
-            try {
-                return readlinkSync(join(folder, fd)).startsWith('socket:');
-            } catch {
-                return false;
-            }
-        }).length;
+        return readFileSync('/proc/net/tcp', 'utf8').split('\n').map((line) => line.trim().split(/\s+/))
+            .filter(([, local, , state]) => local?.endsWith(port) && (state === '01' || state === '08')).length;
     }
 
     /** A clean end: the books balance, no hold is open, and the status is 0. */
