@@ -21,7 +21,7 @@ const BOUND_MS = 1000;
 const OVER_DIRECT = 3;
 const BODY = '{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hello"}]}';
 // Held open until all have begun, so that no connection can serve two of them.
-const SCRIPT = 'events=3;gap_ms=1000;out=9';
+const SCRIPT = 'events=2;gap_ms=800;out=9';
 
 let sim;
 let certificates;
