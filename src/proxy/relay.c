@@ -173,8 +173,8 @@ static void withhold(struct relay *relay, struct span bytes)
         buf_put_span(&relay->withheld, bytes);
 }
 
-/* Drop an event. The LF in front of it ends the CRLF of the event before, and passes; the LF that may
- * come behind its own CR goes with it. */
+/* Drop an event. The LF in front of it ends the CRLF of the event before, and passes; the LF that
+ * may come behind its own CR goes with it. */
 static void drop_event(struct relay *relay, const struct sse_event *event, struct span run)
 {
     const struct span bytes = event->bytes;

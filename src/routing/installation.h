@@ -4,8 +4,8 @@
 #include "base/err.h"
 #include "base/id.h"
 
-/* The installation itself: the one row of the table of that name, made with the first start. Requests
- * to providers carry its id in x-tollgate-hop, so that one that comes back is known. */
+/* The installation itself: the one row of the table of that name, made with the first start.
+ * Requests to providers carry its id in x-tollgate-hop, so that one that comes back is known. */
 
 struct db;
 
