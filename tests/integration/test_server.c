@@ -83,6 +83,7 @@ static void on_request(void *context, struct server_conn *conn, const struct htt
     ck_assert_ptr_nonnull(said);
     answer(conn, said);
     free(said);
+    buf_fini(&text);
     buf_fini(&body);
     server_budget_take(&budget, -bytes);
 }

@@ -166,6 +166,7 @@ static char *built(const struct upstream_request *request, const char *content, 
     buf_put_text(&body, content);
     ck_assert_int_eq(upstream_build(request, &body), TG_OK);
     text = buf_take_string(&body);
+    buf_fini(&body);
     ck_assert_ptr_nonnull(text);
     return text;
 }
@@ -330,6 +331,7 @@ static char *answer_head(void)
     buf_init(&out, 1 << 16);
     upstream_put_answer_fields(&head, SPAN("call_1"), &out);
     text = buf_take_string(&out);
+    buf_fini(&out);
     ck_assert_ptr_nonnull(text);
     return text;
 }
@@ -397,6 +399,7 @@ START_TEST(a_head_ends_as_the_body_is_framed)
     buf_init(&out, 1024);
     upstream_put_answer_end(&ends[_i].end, &out);
     text = buf_take_string(&out);
+    buf_fini(&out);
     ck_assert_str_eq(text, ends[_i].expected);
     free(text);
 }
