@@ -11,6 +11,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PATH_BYTES_MAX 8192
 #define LIMIT_DEFAULT  100
@@ -370,6 +371,20 @@ static enum tg_status connect_remote(struct cli *cli, struct err *err)
     return remote_init(&cli->remote, url, token_file, data_dir, err);
 }
 
+static bool has_database(const struct cli *cli)
+{
+    char path[sizeof(cli->remote.data_dir) + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/tollgate.db", cli->remote.data_dir);
+    return access(path, F_OK) == 0;
+}
+
+/* Only what makes something may make the data directory too: a mistyped one is not filled in. */
+static bool makes_something(const struct cli_command *command)
+{
+    return strcmp(command->verb, "create") == 0 || strcmp(command->verb, "add") == 0;
+}
+
 /* With no server running the command does the work itself, through the same API. */
 static enum tg_status open_local(const struct cli *cli, struct settings *settings,
                                  struct wiring **ret_wiring, struct err *err)
@@ -378,7 +393,8 @@ static enum tg_status open_local(const struct cli *cli, struct settings *setting
     char *argv[] = { name, NULL };
     const struct settings_source source = { 1, argv, from_environment };
 
-    if (remote_is_there(&cli->remote))
+    /* The command itself then says that no server runs there. */
+    if (remote_is_there(&cli->remote) || (!has_database(cli) && !makes_something(cli->command)))
         return TG_OK;
     TRY(settings_read(&source, settings, err));
     settings->data_dir = cli->remote.data_dir;
