@@ -871,14 +871,53 @@ static const struct row rows[] = {
 
 static struct received got;
 
-static void fail_ledger(void)
-{
-    static const struct support_vfs_plan plan = {
-        .calls = VFS_WRITE, .from = 1, .for_good = true, .disk_full = true
-    };
+static sem_t writer_stands;
+static sem_t writer_goes;
 
-    support_vfs_use(&plan);
+static enum tg_status stand(struct writer_job *job, struct db *db, struct err *err)
+{
+    (void)job;
+    (void)db;
+    (void)err;
+    sem_post(&writer_stands);
+    sem_wait(&writer_goes);
+    return TG_OK;
 }
+
+static void ignore(struct writer_job *job, enum tg_status status)
+{
+    (void)job;
+    (void)status;
+}
+
+static enum tg_status (*standing)(struct writer_job *, struct db *, struct err *) = stand;
+
+/* Hold the writer inside a batch. */
+static void stop_writer(void)
+{
+    static struct writer_job jobs[2]; /* the writer's until they are answered */
+    static int count;
+    struct writer_job *job = &jobs[count++];
+
+    ck_assert_int_le(count, 2);
+    *job = (struct writer_job){ .class = WRITER_ADMIN, .run = standing, .done = ignore };
+    sem_init(&writer_stands, 0, 0);
+    sem_init(&writer_goes, 0, 0);
+    must(writer_submit(book.writer, job));
+    wait_for(&writer_stands, "the writer");
+}
+
+/* While the writer stands. NULL: it is well again. */
+static void use_plan(const struct support_vfs_plan *plan)
+{
+    stop_writer();
+    support_vfs_use(plan);
+    sem_post(&writer_goes);
+}
+
+static const struct support_vfs_plan disk_full = {
+    .calls = VFS_WRITE, .from = 1, .for_good = true, .disk_full = true
+};
 
 /* The client has its first event, or is about to wait for the head. */
 static void reach_middle(const struct row *row, int fd)
@@ -901,7 +940,7 @@ static void run_row(const struct row *row)
     if (row->event == CUT)
         worker_cut(worker);
     if (row->event == LEDGER_FAILS)
-        fail_ledger();
+        use_plan(&disk_full);
     if (row->client != STAYS)
         close(fd);
     if (row->client == STAYS) {
@@ -940,7 +979,7 @@ START_TEST(a_call_is_charged_once_however_it_ends)
     run_row(row);
     let_go_on(row);
     if (row->event == LEDGER_FAILS)
-        support_vfs_use(NULL);
+        use_plan(NULL);
     await_charges(1);
     check_charge(row);
     if (row->http_status != 0) {
@@ -1012,35 +1051,6 @@ START_TEST(a_request_on_a_connection_that_has_ended_is_sent_again)
 END_TEST
 
 /* --- while the hold is on its way --- */
-
-static sem_t writer_stands;
-static sem_t writer_goes;
-
-static enum tg_status stand(struct writer_job *job, struct db *db, struct err *err)
-{
-    (void)job;
-    (void)db;
-    (void)err;
-    sem_post(&writer_stands);
-    sem_wait(&writer_goes);
-    return TG_OK;
-}
-
-static void ignore(struct writer_job *job, enum tg_status status)
-{
-    (void)job;
-    (void)status;
-}
-
-static struct writer_job standing = { .class = WRITER_ADMIN, .run = stand, .done = ignore };
-
-static void stop_writer(void)
-{
-    sem_init(&writer_stands, 0, 0);
-    sem_init(&writer_goes, 0, 0);
-    must(writer_submit(book.writer, &standing));
-    wait_for(&writer_stands, "the writer");
-}
 
 static void await_open_call(void)
 {
@@ -1117,7 +1127,7 @@ START_TEST(a_provider_that_was_changed_before_the_hold_is_not_called)
     upstream.script = &script;
     upstream.script_len = 1;
     change = changes[_i];
-    standing.run = stand_and_change;
+    standing = stand_and_change;
     stop_writer();
     client_call(fd, "gpt-test", false);
     await_open_call();
