@@ -871,6 +871,20 @@ static const struct row rows[] = {
 
 static struct received got;
 
+static void get(const char *method, const char *path, const char *secret)
+{
+    const int fd = client_open();
+    char text[512];
+
+    got = (struct received){ .len = 0 };
+    (void)snprintf(text, sizeof(text),
+                   "%s %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nx-api-key: %s\r\n\r\n",
+                   method, path, secret);
+    client_send(fd, text);
+    client_read(fd, &got, NULL);
+    close(fd);
+}
+
 static sem_t writer_stands;
 static sem_t writer_goes;
 
@@ -907,17 +921,17 @@ static void stop_writer(void)
     wait_for(&writer_stands, "the writer");
 }
 
-/* While the writer stands. NULL: it is well again. */
-static void use_plan(const struct support_vfs_plan *plan)
+/* The next commit fails, and the one after it does not. Set while the writer stands. */
+static void fail_commit(void)
 {
+    static const struct support_vfs_plan plan = { .calls = VFS_WRITE,
+                                                  .from = 1,
+                                                  .disk_full = true };
+
     stop_writer();
-    support_vfs_use(plan);
+    support_vfs_use(&plan);
     sem_post(&writer_goes);
 }
-
-static const struct support_vfs_plan disk_full = {
-    .calls = VFS_WRITE, .from = 1, .for_good = true, .disk_full = true
-};
 
 /* The client has its first event, or is about to wait for the head. */
 static void reach_middle(const struct row *row, int fd)
@@ -940,7 +954,7 @@ static void run_row(const struct row *row)
     if (row->event == CUT)
         worker_cut(worker);
     if (row->event == LEDGER_FAILS)
-        use_plan(&disk_full);
+        fail_commit();
     if (row->client != STAYS)
         close(fd);
     if (row->client == STAYS) {
@@ -978,8 +992,6 @@ START_TEST(a_call_is_charged_once_however_it_ends)
 
     run_row(row);
     let_go_on(row);
-    if (row->event == LEDGER_FAILS)
-        use_plan(NULL);
     await_charges(1);
     check_charge(row);
     if (row->http_status != 0) {
@@ -1052,10 +1064,14 @@ END_TEST
 
 /* --- while the hold is on its way --- */
 
+/* Wait until the hold of a call is with the writer: the worker, once it has begun a call, answers
+ * another only behind that. */
 static void await_open_call(void)
 {
     while (worker_open_count(worker) == 0)
         (void)sched_yield();
+    get("HEAD", "/", "");
+    got = (struct received){ .len = 0 };
 }
 
 START_TEST(a_client_that_leaves_before_its_hold_costs_nothing)
@@ -1197,20 +1213,6 @@ START_TEST(the_provider_sees_its_own_name_of_the_model)
 END_TEST
 
 /* --- doors --- */
-
-static void get(const char *method, const char *path, const char *secret)
-{
-    const int fd = client_open();
-    char text[512];
-
-    got = (struct received){ .len = 0 };
-    (void)snprintf(text, sizeof(text),
-                   "%s %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nx-api-key: %s\r\n\r\n",
-                   method, path, secret);
-    client_send(fd, text);
-    client_read(fd, &got, NULL);
-    close(fd);
-}
 
 #define GPT_TEST "{\"id\":\"gpt-test\",\"object\":\"model\",\"created\":0,\"owned_by\":\"openai\"}"
 
