@@ -140,14 +140,14 @@ export class Tollgate {
             .filter(([, local, , state]) => local?.endsWith(port) && (state === '01' || state === '08')).length;
     }
 
-    /** A clean end: the books balance, no hold is open, and the status is 0. */
+    /** A clean end: no hold is open, the status is 0, and the file that is left balances. */
     async stop() {
         if (!this.daemon.isAlive)
             throw new Error(`tollgate had ended: ${JSON.stringify(this.daemon.end)}\n${this.daemon.log}`);
         await this.quiet();
-        this.must('verify');
         const end = await this.daemon.stop();
         if (end.code !== 0)
             throw new Error(`tollgate ended with ${JSON.stringify(end)}\n${this.daemon.log.slice(-8000)}`);
+        this.must('verify');
     }
 }
