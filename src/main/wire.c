@@ -139,6 +139,12 @@ static enum tg_status open_database(struct wiring *wiring, struct err *err)
               LOG_FI("migrations_applied", applied), LOG_FS("sqlite", db_library_version()));
     if (recovered > 0)
         log_event(LOG_WARN, "holds recovered as unreconciled", LOG_FI("count", recovered));
+    return TG_OK;
+}
+
+/* What the worker loops read: each as it stands in the database now. */
+static enum tg_status load_snapshots(struct wiring *wiring, struct err *err)
+{
     TRY(snapshot_domain_new(&wiring->domain));
     TRY(load_book(wiring, err));
     TRY(keyring_open(wiring->db, wiring->domain, &wiring->keyring, err));
@@ -236,6 +242,16 @@ static void fill_services(struct wiring *wiring)
     };
 }
 
+static enum tg_status start_threads(struct wiring *wiring, struct err *err)
+{
+    for (int i = 0; i < wiring->worker_count; i++) {
+        if (pthread_create(&wiring->threads[i], NULL, run_worker, wiring->workers[i]) != 0)
+            return err_set(err, TG_NO_MEMORY, "cannot start worker thread %d", i);
+        wiring->thread_count++;
+    }
+    return TG_OK;
+}
+
 static enum tg_status start_workers(struct wiring *wiring, struct err *err)
 {
     const int count = wiring->settings->workers;
@@ -249,12 +265,7 @@ static enum tg_status start_workers(struct wiring *wiring, struct err *err)
         TRY(worker_new(&wiring->services, i, fds[i], &wiring->workers[i]));
         wiring->worker_count++;
     }
-    for (int i = 0; i < count; i++) {
-        if (pthread_create(&wiring->threads[i], NULL, run_worker, wiring->workers[i]) != 0)
-            return err_set(err, TG_NO_MEMORY, "cannot start worker thread %d", i);
-        wiring->thread_count++;
-    }
-    return TG_OK;
+    return start_threads(wiring, err);
 }
 
 static int open_exchanges(const struct wiring *wiring)
@@ -315,6 +326,7 @@ static enum tg_status start_book(struct wiring *wiring, struct err *err)
     TRY(take_data_dir(wiring, err));
     TRY(load_secrets(wiring, err));
     TRY(open_database(wiring, err));
+    TRY(load_snapshots(wiring, err));
     return start_writer(wiring, err);
 }
 

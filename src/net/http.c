@@ -91,8 +91,10 @@ static bool is_token(struct span s)
 static bool control_is_allowed(struct span bytes, size_t at)
 {
     const char c = bytes.ptr[at];
-    const char next = at + 1 < bytes.len ? bytes.ptr[at + 1] : '\0';
+    char next = '\0';
 
+    if (at + 1 < bytes.len)
+        next = bytes.ptr[at + 1];
     if (c == '\t')
         return true;
     if (c == '\r')
@@ -301,39 +303,49 @@ static void see_fields(struct framing *framing, struct http_head *head)
     head->keeps_alive = !framing->close && (head->minor_version == 1 || framing->keep_alive);
 }
 
+/* Where an IPv6 literal ends, behind its bracket; 0: not one. */
+static size_t literal_end(struct span host)
+{
+    size_t end;
+
+    if (!span_find_byte(host, ']', &end))
+        return 0;
+    for (size_t k = 1; k < end; k++) {
+        if (strchr("0123456789abcdefABCDEF:.", host.ptr[k]) == NULL)
+            return 0;
+    }
+    return end + 1;
+}
+
+/* Where a name or an IPv4 address ends; 0: not one. */
+static size_t name_end(struct span host)
+{
+    size_t end = 0;
+
+    while (end < host.len && host.ptr[end] != ':') {
+        const unsigned char c = (unsigned char)host.ptr[end];
+
+        if (!is_token_byte(c) || strchr("#^`|", c) != NULL)
+            return 0;
+        end++;
+    }
+    return end;
+}
+
 /* A name, an address, or an IPv6 literal, with an optional port (RFC 9110 7.2, RFC 3986 3.2). */
 static bool host_is_valid(struct span host)
 {
-    size_t i = 0;
-    size_t name_end;
+    size_t end;
     int64_t port;
 
     if (host.len == 0 || host.len > 255)
         return false;
-    if (host.ptr[0] == '[') {
-        if (!span_find_byte(host, ']', &i))
-            return false;
-        for (size_t k = 1; k < i; k++) {
-            if (strchr("0123456789abcdefABCDEF:.", host.ptr[k]) == NULL)
-                return false;
-        }
-        name_end = i + 1;
-    } else {
-        while (i < host.len && host.ptr[i] != ':') {
-            const unsigned char c = (unsigned char)host.ptr[i];
-
-            if (!is_token_byte(c) || strchr("#^`|", c) != NULL)
-                return false;
-            i++;
-        }
-        name_end = i;
-    }
-    if (name_end == 0)
+    end = host.ptr[0] == '[' ? literal_end(host) : name_end(host);
+    if (end == 0)
         return false;
-    if (name_end == host.len)
+    if (end == host.len)
         return true;
-    return host.ptr[name_end] == ':' &&
-           span_to_int64(span_from_offset(host, name_end + 1), 65535, &port);
+    return host.ptr[end] == ':' && span_to_int64(span_from_offset(host, end + 1), 65535, &port);
 }
 
 /* llhttp skips any number of blanks before the target (RFC 9112 3 has one). */

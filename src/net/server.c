@@ -19,11 +19,11 @@
 #define LINGER_US         2000000
 /* A refused body is read over, or the reset that closing on it sends may take the answer from the
  * client; most that are too large are not larger than this. */
-#define LINGER_BYTES_MAX (64 * 1024 * 1024)
+#define LINGER_BYTES_MAX (INT64_C(64) << 20)
 /* Room in front of a body for the head that goes to the provider: the client's own and this much.
  */
 #define HEADROOM_EXTRA  1024
-#define DRAINED_BYTES   (64 * 1024)
+#define DRAINED_BYTES   ((size_t)64 * 1024)
 #define CHUNK_HEAD      "000000\r\n"
 #define CHUNK_HEAD_LEN  8
 #define CHUNK_BYTES_MAX 0xffffff
@@ -729,8 +729,7 @@ static void on_sweep(struct loop_timer *timer)
 }
 
 enum tg_status server_new(struct loop *loop, int fd, const struct server_limits *limits,
-                          struct server_budget *budget, const struct server_handler *handler,
-                          struct server **ret_server)
+                          const struct server_handler *handler, struct server **ret_server)
 {
     struct server *server = calloc(1, sizeof(*server));
     enum tg_status status;
@@ -739,7 +738,7 @@ enum tg_status server_new(struct loop *loop, int fd, const struct server_limits 
         return TG_NO_MEMORY;
     server->loop = loop;
     server->limits = *limits;
-    server->budget = budget;
+    server->budget = limits->budget;
     server->handler = handler;
     server->listener.fd = fd;
     server->listener.on_event = on_accept;
@@ -782,17 +781,20 @@ void server_drain(struct server *server)
 
 void server_free(struct server *server)
 {
+    struct list *next;
+
     if (server == NULL)
         return;
     close_listener(server);
     loop_timer_clear(server->loop, &server->sweep);
-    while (!list_is_empty(&server->conns)) {
-        struct server_conn *conn = LIST_ENTRY(server->conns.next, struct server_conn, node);
+    for (struct list *node = server->conns.next; node != &server->conns; node = next) {
+        struct server_conn *conn = LIST_ENTRY(node, struct server_conn, node);
 
+        next = node->next;
         conn->ops = NULL;
         conn_close(conn);
         list_remove(&conn->next.node);
-        run_free(&conn->next); /* takes it out of the list */
+        run_free(&conn->next);
     }
     free(server);
 }

@@ -26,7 +26,7 @@
  */
 
 #define SERVER_CONNECTIONS_MAX 16384
-#define SERVER_OUT_MAX         (8 * 1024 * 1024)
+#define SERVER_OUT_MAX         ((size_t)8 * 1024 * 1024)
 
 struct server;
 struct server_conn;
@@ -48,6 +48,7 @@ struct server_limits {
     int64_t idle_ms;       /* between requests */
     int64_t write_idle_ms; /* a client that takes no byte */
     int64_t body_max_bytes;
+    struct server_budget *budget; /* of the whole process; borrowed */
 };
 
 struct server_user {
@@ -70,11 +71,10 @@ struct server_handler {
                       enum tg_status status, const char *why);
 };
 
-/* fd: a listening, non-blocking socket; owned from here. budget and handler are borrowed.
+/* fd: a listening, non-blocking socket; owned from here. handler is borrowed.
  * Errors  TG_NO_MEMORY, TG_IO */
 TG_MUST_CHECK enum tg_status server_new(struct loop *loop, int fd,
                                         const struct server_limits *limits,
-                                        struct server_budget *budget,
                                         const struct server_handler *handler,
                                         struct server **ret_server);
 /* Closes all connections. Accepts NULL. */

@@ -719,23 +719,31 @@ static enum tg_status build(struct exchange *exchange, const struct reading *rea
     return upstream_build(&request, &exchange->body);
 }
 
-static enum tg_status prepare(struct exchange *exchange, struct reading *reading,
-                              const struct key_entry *key)
+static void note_caller(struct exchange *exchange, const struct http_head *head,
+                        const struct key_entry *key)
 {
-    const struct span agent = http_value(reading->head, SPAN("user-agent"));
-    struct route routed;
-    struct meter_call call;
+    const struct span agent = http_value(head, SPAN("user-agent"));
 
-    if (exchange->worker->is_cut)
-        return TG_DRAINING;
     exchange->key_id = key->id;
     exchange->team_id = key->team_id;
     keyring_touch(key, id_wall_ms(exchange->call_id));
     exchange->client_name_len = agent.len < CLIENT_NAME_MAX ? agent.len : CLIENT_NAME_MAX;
     memcpy(exchange->client_name, agent.ptr, exchange->client_name_len);
+}
+
+static enum tg_status prepare(struct exchange *exchange, struct reading *reading,
+                              const struct key_entry *key)
+{
+    struct route routed = { 0 };
+    struct meter_call call;
+
+    if (exchange->worker->is_cut)
+        return TG_DRAINING;
+    note_caller(exchange, reading->head, key);
     TRY(guard_check_hops(reading->head, span_from(exchange->worker->services->installation_id)));
     TRY(understand(exchange, reading));
     TRY(route(exchange, reading, key, &routed));
+    assert(routed.target != NULL);
     call = meter_call_of(exchange);
     TRY(meter_bound(&call, &exchange->bound));
     TRY(build(exchange, reading, routed.target));

@@ -35,9 +35,9 @@ static enum tg_status settle_budget(struct relay *relay)
     const int64_t more = held - relay->budget_bytes;
 
     if (!server_budget_take(relay->budget, more)) {
-        if (held > RELAY_SPARE_BYTES && relay->is_terminal)
+        if (bytes_held(relay) > RELAY_SPARE_BYTES && relay->is_terminal)
             return TG_NO_MEMORY;
-        if (held > RELAY_SPARE_BYTES) {
+        if (bytes_held(relay) > RELAY_SPARE_BYTES) {
             stop_reading(relay);
             return TG_OK; /* counted when it has flowed */
         }

@@ -20,15 +20,15 @@
  *   No byte is left out but those of a dropped event: an answer that cannot be kept fails.
  *   With no client (it has left) everything is scanned and nothing kept. */
 
-#define RELAY_PLAIN_MAX      (1024 * 1024)
-#define RELAY_TAIL_BYTES     (16 * 1024)
-#define RELAY_EVENT_WAIT_MAX (64 * 1024)
+#define RELAY_PLAIN_MAX      ((size_t)1024 * 1024)
+#define RELAY_TAIL_BYTES     ((size_t)16 * 1024)
+#define RELAY_EVENT_WAIT_MAX ((size_t)64 * 1024)
 /* Kept for the meter, passed on or not. Beyond it the answer is no longer read. */
-#define RELAY_METERED_MAX (32 * 1024 * 1024)
+#define RELAY_METERED_MAX ((size_t)32 * 1024 * 1024)
 /* So much every answer may hold when the budget is used up; what holds more is no longer read. */
 #define RELAY_SPARE_BYTES (RELAY_EVENT_WAIT_MAX + 2 * RELAY_TAIL_BYTES)
 /* Above it the provider is not read; below half of it again. */
-#define RELAY_QUEUE_MAX (128 * 1024)
+#define RELAY_QUEUE_MAX ((size_t)128 * 1024)
 
 enum relay_mode { RELAY_PLAIN, RELAY_EVENTS, RELAY_OPAQUE };
 

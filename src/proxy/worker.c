@@ -184,15 +184,16 @@ static enum tg_status worker_open(struct worker *worker, int fd)
 {
     const struct proxy_services *services = worker->services;
     const struct loop_hooks hooks = { .context = worker, .on_wait = on_wait, .on_wake = on_wake };
+    struct server_limits limits = services->server_limits;
     enum tg_status status = snapshot_reader_add(services->domain, &worker->reader);
 
+    limits.budget = services->budget;
     if (status == TG_OK)
         status = loop_new(&hooks, &worker->loop);
     if (status == TG_OK)
         status = client_pool_new(worker->loop, services->connector, &worker->pool);
     if (status == TG_OK)
-        status = server_new(worker->loop, fd, &services->server_limits, services->budget,
-                            &worker->handler, &worker->server);
+        status = server_new(worker->loop, fd, &limits, &worker->handler, &worker->server);
     return status;
 }
 
@@ -245,13 +246,16 @@ void worker_close(struct worker *worker)
 
 void worker_free(struct worker *worker)
 {
-    struct list *node;
+    struct list *next;
 
     if (worker == NULL)
         return;
     worker_close(worker);
-    while ((node = list_pop_front(&worker->free_exchanges)) != NULL)
+    for (struct list *node = worker->free_exchanges.next; node != &worker->free_exchanges;
+         node = next) {
+        next = node->next;
         free(node); /* the node is an exchange's first member */
+    }
     loop_free(worker->loop);
     free(worker);
 }

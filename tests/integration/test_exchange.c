@@ -871,13 +871,66 @@ static const struct row rows[] = {
 
 static struct received got;
 
-static void fail_ledger(void)
+static void get(const char *method, const char *path, const char *secret)
 {
-    static const struct support_vfs_plan plan = {
-        .calls = VFS_WRITE, .from = 1, .for_good = true, .disk_full = true
-    };
+    const int fd = client_open();
+    char text[512];
 
+    got = (struct received){ .len = 0 };
+    (void)snprintf(text, sizeof(text),
+                   "%s %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nx-api-key: %s\r\n\r\n",
+                   method, path, secret);
+    client_send(fd, text);
+    client_read(fd, &got, NULL);
+    close(fd);
+}
+
+static sem_t writer_stands;
+static sem_t writer_goes;
+
+static enum tg_status stand(struct writer_job *job, struct db *db, struct err *err)
+{
+    (void)job;
+    (void)db;
+    (void)err;
+    sem_post(&writer_stands);
+    sem_wait(&writer_goes);
+    return TG_OK;
+}
+
+static void ignore(struct writer_job *job, enum tg_status status)
+{
+    (void)job;
+    (void)status;
+}
+
+static enum tg_status (*standing)(struct writer_job *, struct db *, struct err *) = stand;
+
+/* Hold the writer inside a batch. */
+static void stop_writer(void)
+{
+    static struct writer_job jobs[2]; /* the writer's until they are answered */
+    static int count;
+    struct writer_job *job = &jobs[count++];
+
+    ck_assert_int_le(count, 2);
+    *job = (struct writer_job){ .class = WRITER_ADMIN, .run = standing, .done = ignore };
+    sem_init(&writer_stands, 0, 0);
+    sem_init(&writer_goes, 0, 0);
+    must(writer_submit(book.writer, job));
+    wait_for(&writer_stands, "the writer");
+}
+
+/* The next commit fails, and the one after it does not. Set while the writer stands. */
+static void fail_commit(void)
+{
+    static const struct support_vfs_plan plan = { .calls = VFS_WRITE,
+                                                  .from = 1,
+                                                  .disk_full = true };
+
+    stop_writer();
     support_vfs_use(&plan);
+    sem_post(&writer_goes);
 }
 
 /* The client has its first event, or is about to wait for the head. */
@@ -901,7 +954,7 @@ static void run_row(const struct row *row)
     if (row->event == CUT)
         worker_cut(worker);
     if (row->event == LEDGER_FAILS)
-        fail_ledger();
+        fail_commit();
     if (row->client != STAYS)
         close(fd);
     if (row->client == STAYS) {
@@ -939,8 +992,6 @@ START_TEST(a_call_is_charged_once_however_it_ends)
 
     run_row(row);
     let_go_on(row);
-    if (row->event == LEDGER_FAILS)
-        support_vfs_use(NULL);
     await_charges(1);
     check_charge(row);
     if (row->http_status != 0) {
@@ -1013,39 +1064,14 @@ END_TEST
 
 /* --- while the hold is on its way --- */
 
-static sem_t writer_stands;
-static sem_t writer_goes;
-
-static enum tg_status stand(struct writer_job *job, struct db *db, struct err *err)
-{
-    (void)job;
-    (void)db;
-    (void)err;
-    sem_post(&writer_stands);
-    sem_wait(&writer_goes);
-    return TG_OK;
-}
-
-static void ignore(struct writer_job *job, enum tg_status status)
-{
-    (void)job;
-    (void)status;
-}
-
-static struct writer_job standing = { .class = WRITER_ADMIN, .run = stand, .done = ignore };
-
-static void stop_writer(void)
-{
-    sem_init(&writer_stands, 0, 0);
-    sem_init(&writer_goes, 0, 0);
-    must(writer_submit(book.writer, &standing));
-    wait_for(&writer_stands, "the writer");
-}
-
+/* Wait until the hold of a call is with the writer: the worker, once it has begun a call, answers
+ * another only behind that. */
 static void await_open_call(void)
 {
     while (worker_open_count(worker) == 0)
         (void)sched_yield();
+    get("HEAD", "/", "");
+    got = (struct received){ .len = 0 };
 }
 
 START_TEST(a_client_that_leaves_before_its_hold_costs_nothing)
@@ -1117,7 +1143,7 @@ START_TEST(a_provider_that_was_changed_before_the_hold_is_not_called)
     upstream.script = &script;
     upstream.script_len = 1;
     change = changes[_i];
-    standing.run = stand_and_change;
+    standing = stand_and_change;
     stop_writer();
     client_call(fd, "gpt-test", false);
     await_open_call();
@@ -1187,20 +1213,6 @@ START_TEST(the_provider_sees_its_own_name_of_the_model)
 END_TEST
 
 /* --- doors --- */
-
-static void get(const char *method, const char *path, const char *secret)
-{
-    const int fd = client_open();
-    char text[512];
-
-    got = (struct received){ .len = 0 };
-    (void)snprintf(text, sizeof(text),
-                   "%s %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nx-api-key: %s\r\n\r\n",
-                   method, path, secret);
-    client_send(fd, text);
-    client_read(fd, &got, NULL);
-    close(fd);
-}
 
 #define GPT_TEST "{\"id\":\"gpt-test\",\"object\":\"model\",\"created\":0,\"owned_by\":\"openai\"}"
 

@@ -112,14 +112,14 @@ static void setup(void)
                                           .body_ms = 10000,
                                           .idle_ms = 100000,
                                           .write_idle_ms = 100000,
-                                          .body_max_bytes = 1000 };
+                                          .body_max_bytes = 1000,
+                                          .budget = &budget };
 
     support_turns_start();
     budget = (struct server_budget){ .max_bytes = INT64_C(512) << 20 };
     gone = drained = 0;
-    ck_assert_int_eq(server_new(support_turns_loop(), support_listen(&port), &limits, &budget,
-                                &handler, &server),
-                     TG_OK);
+    ck_assert_int_eq(
+        server_new(support_turns_loop(), support_listen(&port), &limits, &handler, &server), TG_OK);
     support_peer_open(&peer, port);
 }
 

@@ -114,14 +114,14 @@ static void setup(void)
                                           .body_ms = 2000,
                                           .idle_ms = 5000,
                                           .write_idle_ms = 3000,
-                                          .body_max_bytes = BODY_MAX };
+                                          .body_max_bytes = BODY_MAX,
+                                          .budget = &budget };
     int fd;
 
     support_turns_start();
     budget = (struct server_budget){ .max_bytes = BUDGET };
     fd = support_listen(&port);
-    ck_assert_int_eq(server_new(support_turns_loop(), fd, &limits, &budget, &handler, &server),
-                     TG_OK);
+    ck_assert_int_eq(server_new(support_turns_loop(), fd, &limits, &handler, &server), TG_OK);
     support_peer_open(&peer, port);
 }
 
