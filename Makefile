@@ -201,7 +201,7 @@ layers:
 C_FILES = $(wildcard src/*/*.[ch] include/tollgate/*.h tests/*/*.[ch] tests/unit/*/*.[ch])
 ## make fmt            format the sources
 fmt:
-	clang-format -i $(C_FILES)
+	@clang-format -i $(C_FILES)
 format-check:
 	@clang-format --dry-run -Werror $(C_FILES)
 # One file at a time: with several in a run clang-tidy 14 reports false va_list findings.
@@ -213,7 +213,7 @@ build/lint/%.ok: src/%.c .clang-tidy $(wildcard src/*/*.h include/tollgate/*.h)
 	@clang-tidy --quiet $< -- -std=gnu17 -D_GNU_SOURCE -Iinclude -Isrc $(LLHTTP_INC) 2>/dev/null && touch $@
 ## make tidy           layers, vendor headers, format, clang-tidy
 tidy: layers format-check
-	@$(MAKE) -j$(JOBS) lint
+	@$(MAKE) -k -j$(JOBS) lint
 
 # Each suite prints what it took; the shares stand in tests/README.md.
 timed = @start=$$(date +%s); status=0; $(2) || status=$$?; \

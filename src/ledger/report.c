@@ -203,6 +203,7 @@ static enum tg_status prepare(struct db *db, const struct report_query *query,
         report->bucket >= REPORT_DAY ? ROLLUP_MS_PER_DAY : ROLLUP_MS_PER_QUARTER_HOUR;
     AUTO(buf) sql = { 0 };
 
+    assert(report->start_ms != NULL);
     buf_init(&sql, SQL_MAX);
     TRY(write_sql(query, report, &sql));
     TRY(stmt_prepare(stmt, db, buf_span(&sql).ptr, err));
@@ -332,14 +333,20 @@ static enum tg_status name_one(struct db *db, struct report_series *series, int 
     return TG_OK;
 }
 
+static enum tg_status name_series(struct db *db, struct report_series *series, uint32_t mask,
+                                  struct err *err)
+{
+    for (int group = 0; group < REPORT_GROUP_COUNT; group++) {
+        if ((mask & (1u << group)) != 0)
+            TRY(name_one(db, series, group, err));
+    }
+    return TG_OK;
+}
+
 static enum tg_status name_all(struct db *db, struct report *report, uint32_t mask, struct err *err)
 {
-    for (int i = 0; i < report->series_count; i++) {
-        for (int group = 0; group < REPORT_GROUP_COUNT; group++) {
-            if ((mask & (1u << group)) != 0)
-                TRY(name_one(db, &report->series[i], group, err));
-        }
-    }
+    for (int i = 0; i < report->series_count; i++)
+        TRY(name_series(db, &report->series[i], mask, err));
     return TG_OK;
 }
 

@@ -11,6 +11,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PATH_BYTES_MAX 8192
 #define LIMIT_DEFAULT  100
@@ -370,9 +371,41 @@ static enum tg_status connect_remote(struct cli *cli, struct err *err)
     return remote_init(&cli->remote, url, token_file, data_dir, err);
 }
 
+static bool has_database(const struct cli *cli)
+{
+    char path[sizeof(cli->remote.data_dir) + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/tollgate.db", cli->remote.data_dir);
+    return access(path, F_OK) == 0;
+}
+
+/* Only what makes something may make the data directory too: a mistyped one is not filled in. */
+static bool makes_something(const struct cli_command *command)
+{
+    return strcmp(command->verb, "create") == 0 || strcmp(command->verb, "add") == 0;
+}
+
+/* With no server running the command does the work itself, through the same API. */
+static enum tg_status open_local(const struct cli *cli, struct settings *settings,
+                                 struct wiring **ret_wiring, struct err *err)
+{
+    char name[] = "serve";
+    char *argv[] = { name, NULL };
+    const struct settings_source source = { 1, argv, from_environment };
+
+    /* The command itself then says that no server runs there. */
+    if (remote_is_there(&cli->remote) || (!has_database(cli) && !makes_something(cli->command)))
+        return TG_OK;
+    TRY(settings_read(&source, settings, err));
+    settings->data_dir = cli->remote.data_dir;
+    return wire_local_open(settings, ret_wiring, err);
+}
+
 static int run(const struct cli_command *command, int argc, char **argv)
 {
     struct cli cli = { .command = command };
+    struct settings settings;
+    struct wiring *local = NULL;
     struct err err = { 0 };
     enum cli_exit result = read_arguments(&cli, argc, argv);
 
@@ -388,7 +421,11 @@ static int run(const struct cli_command *command, int argc, char **argv)
         (void)cli_fail(&cli, &err);
         return CLI_USAGE;
     }
-    result = command->run(&cli);
+    if (open_local(&cli, &settings, &local, &err) == TG_OK)
+        result = command->run(&cli);
+    else
+        result = cli_fail(&cli, &err);
+    wire_local_close(local);
     remote_fini(&cli.remote);
     return result;
 }
@@ -427,7 +464,9 @@ static int wrong_verb(const char *noun, const char *verb)
 {
     const bool wants_help = is_help(verb);
 
-    if (!wants_help)
+    if (wants_help)
+        (void)printf("usage:\n");
+    else
         (void)fprintf(stderr, "tollgate: there is no command %s %s; there are:\n", noun, verb);
     if (help_noun(wants_help ? stdout : stderr, noun))
         return wants_help ? CLI_OK : CLI_USAGE;

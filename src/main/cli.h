@@ -15,7 +15,7 @@ enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
     X(DATA_DIR, "data-dir", "DIR", "the server's; its socket needs no token  (./var)")             \
     X(URL, "url", "URL", "a server's admin listener  (TOLLGATE_URL)")                              \
     X(TOKEN_FILE, "token-file", "FILE", "holds the admin token to show  (TOLLGATE_TOKEN_FILE)")    \
-    X(HELP, "help", NULL, "say what there is")                                                     \
+    X(HELP, "help", NULL, "show this")                                                             \
     X(NAME, "name", "NAME", "its name")                                                            \
     X(TEAM, "team", "TEAM", "a team's name or id")                                                 \
     X(KEY, "key", "ID", "a key's id")                                                              \

@@ -87,7 +87,7 @@ enum tg_status listen_open(struct span address, int count, int fds[LISTEN_MAX], 
                            struct err *err)
 {
     struct place place = { 0 };
-    int probe;
+    int probe = -1;
 
     TRY(resolve(address, &place, err));
     TRY(bind_one(&place, /* shares_port= */ false, &probe, err));

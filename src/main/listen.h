@@ -9,8 +9,8 @@
 #define LISTEN_MAX 64
 
 /* Bind `count` sockets to "ADDR:PORT" with SO_REUSEPORT, one a worker, so that the kernel spreads
- * connections. Before, one is bound without it and closed: another server on the port makes that fail,
- * connections left over from a killed one do not. Port 0 picks a free one.
+ * connections. Before, one is bound without it and closed: another server on the port makes that
+ * fail, connections left over from a killed one do not. Port 0 picks a free one.
  *
  * ret_port  the port bound
  * Errors    TG_INVALID: not an address; TG_CONFLICT: in use; TG_IO; with the remedy in `err` */

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define ANSWER_MAX  ((size_t)256 << 20)
@@ -61,6 +63,25 @@ enum tg_status remote_init(struct remote *remote, const char *url, const char *t
 void remote_fini(struct remote *remote)
 {
     explicit_bzero(remote->header, sizeof(remote->header));
+}
+
+bool remote_is_there(const struct remote *remote)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int fd;
+    bool is_there;
+
+    /* A path that is too long for a socket is reported when it is asked. */
+    if (remote->socket[0] == '\0' || strlen(remote->socket) >= sizeof(address.sun_path))
+        return true;
+    memcpy(address.sun_path, remote->socket, strlen(remote->socket) + 1);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true;
+    is_there = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||
+               (errno != ENOENT && errno != ECONNREFUSED);
+    close(fd);
+    return is_there;
 }
 
 void remote_escape(struct buf *out, const char *text)

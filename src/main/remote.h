@@ -23,6 +23,9 @@ TG_MUST_CHECK enum tg_status remote_init(struct remote *remote, const char *url,
 void remote_fini(struct remote *remote);
 AUTO_DEFINE(remote, remote_fini)
 
+/* Whether somebody answers on the admin socket; true where it is not used. */
+bool remote_is_there(const struct remote *remote);
+
 /* Ask, and read the answer.
  *
  * path      with its query, escaped

@@ -8,6 +8,7 @@
 #include "main/wire_admin.h"
 #include "pricing/book.h"
 #include "proxy/worker.h"
+#include "routing/installation.h"
 #include "store/migrate.h"
 #include "store/txn.h"
 
@@ -105,6 +106,15 @@ static enum tg_status seed_prices(struct wiring *wiring, struct err *err)
     return txn_commit(&txn, err);
 }
 
+static enum tg_status know_itself(struct wiring *wiring, struct err *err)
+{
+    AUTO(txn) txn = { 0 };
+
+    TRY(txn_begin(&txn, wiring->db, err));
+    TRY(installation_open(wiring->db, clock_wall_ms(), wiring->services.installation_id, err));
+    return txn_commit(&txn, err);
+}
+
 static enum tg_status load_book(struct wiring *wiring, struct err *err)
 {
     struct book *book = NULL;
@@ -122,6 +132,7 @@ static enum tg_status open_database(struct wiring *wiring, struct err *err)
 
     TRY(db_open(wiring->db_path, DB_WRITE, &wiring->db, err));
     TRY(migrate_run(wiring->db, tg_migrations, tg_migration_count, &applied, err));
+    TRY(know_itself(wiring, err));
     TRY(seed_prices(wiring, err));
     TRY(ledger_open(wiring->db, &wiring->ledger, &recovered, &wiring->services.id_floor, err));
     log_event(LOG_INFO, "database", LOG_FS("path", wiring->db_path),
@@ -179,7 +190,8 @@ static enum tg_status start_admin(struct wiring *wiring, struct err *err)
 {
     fill_api_parts(wiring);
     TRY(wire_providers(&wiring->admin, wiring->settings, err));
-    TRY(wire_admin_start(&wiring->admin, wiring->settings, wiring->services.id_floor, err));
+    TRY(wire_admin_start(&wiring->admin, wiring->settings, wiring->services.id_floor,
+                         /* is_local= */ false, err));
     wire_admin_announce(&wiring->admin, wiring->settings);
     return TG_OK;
 }
@@ -298,12 +310,17 @@ static void stop_workers(struct wiring *wiring)
 /* --- all of it ----------------------------------------------------------------------------------
  */
 
-static enum tg_status start(struct wiring *wiring, struct err *err)
+static enum tg_status start_book(struct wiring *wiring, struct err *err)
 {
     TRY(take_data_dir(wiring, err));
     TRY(load_secrets(wiring, err));
     TRY(open_database(wiring, err));
-    TRY(start_writer(wiring, err));
+    return start_writer(wiring, err);
+}
+
+static enum tg_status start(struct wiring *wiring, struct err *err)
+{
+    TRY(start_book(wiring, err));
     TRY(start_workers(wiring, err));
     return start_admin(wiring, err);
 }
@@ -374,4 +391,41 @@ int wire_serve(const struct settings *settings)
     take_down(&wiring);
     log_stop();
     return status == TG_OK ? 0 : 1;
+}
+
+enum tg_status wire_local_open(const struct settings *settings, struct wiring **ret_wiring,
+                               struct err *err)
+{
+    struct wiring *wiring = calloc(1, sizeof(*wiring));
+    enum tg_status status;
+
+    if (wiring == NULL)
+        return TG_NO_MEMORY;
+    wiring->settings = settings;
+    wiring->lock_fd = -1;
+    umask(077);
+    /* The command's own words are what its user reads. */
+    status = log_start(settings->log_format, LOG_ERROR, STDERR_FILENO);
+    if (status == TG_OK)
+        status = start_book(wiring, err);
+    if (status == TG_OK) {
+        fill_api_parts(wiring);
+        status = wire_admin_start(&wiring->admin, settings, wiring->services.id_floor,
+                                  /* is_local= */ true, err);
+    }
+    if (status != TG_OK) {
+        wire_local_close(wiring);
+        return status;
+    }
+    *ret_wiring = wiring;
+    return TG_OK;
+}
+
+void wire_local_close(struct wiring *wiring)
+{
+    if (wiring == NULL)
+        return;
+    take_down(wiring);
+    log_stop();
+    free(wiring);
 }

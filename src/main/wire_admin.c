@@ -42,8 +42,8 @@ static enum tg_status open_gate(struct wire_admin *admin, const struct settings 
     return token_gate_read_file(admin->gate, settings->admin_token_file, err);
 }
 
-static enum tg_status listen_both(struct wire_admin *admin, const struct settings *settings,
-                                  struct err *err)
+static enum tg_status listen_on(struct wire_admin *admin, const struct settings *settings,
+                                bool is_local, struct err *err)
 {
     const struct daemon_options options = {
         .name = "admin",
@@ -55,15 +55,17 @@ static enum tg_status listen_both(struct wire_admin *admin, const struct setting
     char socket_path[SETTINGS_PATH_MAX + 16];
     int fd;
 
-    TRY(daemon_listen_tcp(settings->admin_listen, &fd, &admin->port, err));
-    TRY(daemon_start(fd, &options, &admin->tcp, err));
+    if (!is_local) {
+        TRY(daemon_listen_tcp(settings->admin_listen, &fd, &admin->port, err));
+        TRY(daemon_start(fd, &options, &admin->tcp, err));
+    }
     snprintf(socket_path, sizeof(socket_path), "%s/admin.sock", settings->data_dir);
     TRY(daemon_listen_unix(socket_path, &fd, err));
     return daemon_start(fd, &options, &admin->unix_socket, err);
 }
 
 enum tg_status wire_admin_start(struct wire_admin *admin, const struct settings *settings,
-                                int64_t id_floor, struct err *err)
+                                int64_t id_floor, bool is_local, struct err *err)
 {
     static const struct assets assets = { .folder = NULL };
 
@@ -77,7 +79,7 @@ enum tg_status wire_admin_start(struct wire_admin *admin, const struct settings 
     TRY(reader_pool_new(admin->parts.database_path, READERS, &admin->readers, err));
     admin->parts.readers = admin->readers;
     TRY(open_gate(admin, settings, err));
-    return listen_both(admin, settings, err);
+    return listen_on(admin, settings, is_local, err);
 }
 
 void wire_admin_stop(struct wire_admin *admin)

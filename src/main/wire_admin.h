@@ -23,10 +23,11 @@ struct wire_admin {
     int port;                /* of the TCP listener */
 };
 
-/* id_floor: no id at or below it is given. Errors  as daemon_start, reader_pool_new */
+/* is_local: on admin.sock alone. id_floor: no id at or below it is given. Errors  as daemon_start,
+ * reader_pool_new */
 TG_MUST_CHECK enum tg_status wire_admin_start(struct wire_admin *admin,
                                               const struct settings *settings, int64_t id_floor,
-                                              struct err *err);
+                                              bool is_local, struct err *err);
 /* Also of one that did not start. */
 void wire_admin_stop(struct wire_admin *admin);
 

@@ -52,7 +52,7 @@ struct connector {
     int queued;
     int threads;
     int busy;
-    bool is_closing;
+    _Atomic bool is_closing; /* written under the lock; also read by connects under way */
     bool has_ended;
     pthread_t ended; /* the last thread that ended, not joined yet */
 };
@@ -196,6 +196,19 @@ static bool set_proxy_options(CURL *handle, const struct connector_job *job)
            SET(handle, CURLOPT_NOPROXY, connector->no_proxy == NULL ? "" : connector->no_proxy);
 }
 
+/* libcurl asks at least once a second while it connects. Anything but 0 ends the connect. */
+static int on_progress(void *context, curl_off_t download_total, curl_off_t downloaded,
+                       curl_off_t upload_total, curl_off_t uploaded)
+{
+    const struct connector *connector = context;
+
+    (void)download_total;
+    (void)downloaded;
+    (void)upload_total;
+    (void)uploaded;
+    return connector->is_closing ? 1 : 0;
+}
+
 static bool set_options(CURL *handle, struct connector_job *job, int64_t timeout_ms, char *errors)
 {
     char url[URL_SIZE];
@@ -209,7 +222,9 @@ static bool set_options(CURL *handle, struct connector_job *job, int64_t timeout
            SET(handle, CURLOPT_NOSIGNAL, 1L) && SET(handle, CURLOPT_QUICK_EXIT, 1L) &&
            SET(handle, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) &&
            SET(handle, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
-           SET(handle, CURLOPT_BUFFERSIZE, 1024L) &&
+           SET(handle, CURLOPT_BUFFERSIZE, 1024L) && SET(handle, CURLOPT_NOPROGRESS, 0L) &&
+           SET(handle, CURLOPT_XFERINFOFUNCTION, on_progress) &&
+           SET(handle, CURLOPT_XFERINFODATA, job->connector) &&
            SET(handle, CURLOPT_SHARE, job->connector->share) &&
            SET(handle, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout_ms) &&
            SET(handle, CURLOPT_TIMEOUT_MS, (long)timeout_ms) && set_socket_options(handle, job) &&

@@ -61,8 +61,8 @@ struct connector_request {
  * Errors  TG_NO_MEMORY; TG_IO: the authorities cannot be read; TG_INTERNAL: libcurl is not what it
  * should be */
 TG_MUST_CHECK enum tg_status connector_new(const char *ca_file, struct connector **ret_connector);
-/* Waits for connects in hand (at most their time-out). All links must be closed and all requests
- * done or withdrawn: free the pools first. Accepts NULL. */
+/* Ends connects in hand, which takes about a second at most. All links must be closed and all
+ * requests done or withdrawn: free the pools first. Accepts NULL. */
 void connector_free(struct connector *connector);
 
 /* Ask for a connection; `request->done` is posted to `request->loop` in every case. */

@@ -167,6 +167,27 @@ static enum tg_event_action read_event(struct relay *relay, const struct sse_eve
     return read_data(relay, event, buf_span(&joined));
 }
 
+static void withhold(struct relay *relay, struct span bytes)
+{
+    if (relay->conn != NULL)
+        buf_put_span(&relay->withheld, bytes);
+}
+
+/* Drop an event. The LF in front of it ends the CRLF of the event before, and passes; the LF that
+ * may come behind its own CR goes with it. */
+static void drop_event(struct relay *relay, const struct sse_event *event, struct span run)
+{
+    const struct span bytes = event->bytes;
+
+    if (bytes.ptr[0] == '\n' && !relay->drops_lf)
+        run.len++;
+    if (relay->is_terminal)
+        withhold(relay, run);
+    else
+        emit(relay, run);
+    relay->drops_lf = bytes.ptr[bytes.len - 1] == '\r';
+}
+
 /* Read the whole events at the front of `bytes`; runs of them that pass go out together.
  *
  * return  bytes taken */
@@ -178,24 +199,27 @@ static size_t scan_events(struct relay *relay, struct span bytes)
 
     while (sse_next(&relay->sse, span_from_offset(bytes, taken), &event)) {
         const enum tg_event_action action = read_event(relay, &event);
-        const size_t begin = taken + relay->flowed;
         const bool has_flowed = relay->flowed > 0;
+        const bool has_dropped_lf = relay->drops_lf && event.bytes.ptr[0] == '\n';
+        const size_t begin = taken + relay->flowed + (has_dropped_lf && !has_flowed ? 1 : 0);
 
         taken += event.bytes.len;
-        if (run < begin && has_flowed)
+        if (has_flowed || has_dropped_lf)
             run = begin;
         relay->flowed = 0;
-        if (action == TG_EVENT_PASS && !relay->is_terminal)
+        if (action == TG_EVENT_DROP && !has_flowed) {
+            drop_event(relay, &event, span_of(bytes.ptr + run, begin - run));
+            run = taken;
             continue;
-        if (action == TG_EVENT_DROP && has_flowed)
+        }
+        relay->drops_lf = false;
+        if (action != TG_EVENT_TERMINAL && !relay->is_terminal)
             continue;
-        emit(relay, span_of(bytes.ptr + run, begin - run));
-        run = taken;
-        if (action == TG_EVENT_DROP)
-            continue;
+        if (!relay->is_terminal)
+            emit(relay, span_of(bytes.ptr + run, begin - run));
         relay->is_terminal = true;
-        if (relay->conn != NULL)
-            buf_put(&relay->withheld, bytes.ptr + begin, taken - begin);
+        withhold(relay, span_of(bytes.ptr + begin, taken - begin));
+        run = taken;
     }
     if (!relay->is_terminal)
         emit(relay, span_of(bytes.ptr + run, taken - run));
@@ -320,9 +344,11 @@ void relay_end(struct relay *relay, bool is_whole)
 
 void relay_release(struct relay *relay, bool has_cost, int64_t cost_nusd)
 {
-    const struct span left = span_from_offset(buf_span(&relay->pending), relay->flowed);
+    struct span left = span_from_offset(buf_span(&relay->pending), relay->flowed);
 
     assert(relay->conn != NULL);
+    if (relay->drops_lf && relay->flowed == 0 && span_starts_with(left, SPAN("\n")))
+        left = span_from_offset(left, 1);
     if (!relay->is_head_sent)
         send_head(relay, (int64_t)left.len, has_cost, cost_nusd);
     emit(relay, buf_span(&relay->withheld));

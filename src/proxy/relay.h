@@ -50,6 +50,7 @@ struct relay {
     int64_t answer_bytes;   /* of content, from the provider */
     int64_t content_length; /* as the provider told it, or -1 */
     bool is_terminal;
+    bool drops_lf; /* the event that was dropped last ended in CR: an LF that follows is its own */
     bool is_head_sent;
     bool has_length; /* the client was told how long the body is */
     bool is_chunked; /* to the client */

@@ -74,7 +74,7 @@ let silent;
 before(async () => {
     sim = await Sim.start();
     [deadPort] = await freePorts(1);
-    silent = createServer((socket) => { socket.on('error', () => {}).resume(); });
+    silent = createServer((socket) => { socket.unref().on('error', () => {}).resume(); }).unref();
     await new Promise((done) => silent.listen(0, '127.0.0.1', done));
     gate = await Tollgate.start({ limits: LIMITS, providers: {
         openai: { kind: 'openai', baseUrl: sim.baseUrl },

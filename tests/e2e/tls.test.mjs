@@ -13,15 +13,16 @@ import { SLOWNESS } from './support/process.mjs';
 import { Sim } from './support/sim.mjs';
 import { makeCertificates } from './support/tls.mjs';
 import { Tollgate } from './support/tollgate.mjs';
-import { until } from './support/wait.mjs';
+import { until, within } from './support/wait.mjs';
 
 const STREAMS = 200;
 const DEAD_CALLS = 150;
 const BOUND_MS = 1000;
 const OVER_DIRECT = 3;
+const STOP_MS = 4000;
 const BODY = '{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hello"}]}';
 // Held open until all have begun, so that no connection can serve two of them.
-const SCRIPT = 'events=3;gap_ms=1000;out=9';
+const SCRIPT = 'events=2;gap_ms=800;out=9';
 
 let sim;
 let certificates;
@@ -30,7 +31,7 @@ let hanging;
 before(async () => {
     certificates = makeCertificates();
     sim = await Sim.start({ tls: certificates });
-    hanging = createServer((socket) => { socket.on('error', () => {}).resume(); });
+    hanging = createServer((socket) => { socket.unref().on('error', () => {}).resume(); }).unref();
     await new Promise((done) => hanging.listen(0, '127.0.0.1', done));
 });
 
@@ -40,7 +41,7 @@ after(async () => {
 });
 
 function startGate() {
-    return Tollgate.start({ env: { SSL_CERT_FILE: certificates.ca }, providers: {
+    return Tollgate.start({ args: ['--ca-file', certificates.ca], providers: {
         good: { kind: 'openai', baseUrl: `https://127.0.0.1:${sim.tlsPort}/v1` },
         hanging: { kind: 'openai', baseUrl: `https://127.0.0.1:${hanging.address().port}/v1` },
     } });
@@ -115,7 +116,7 @@ describe('tls', () => {
         await gate.quiet();
         const rows = (await gate.calls()).filter((row) => row.provider === 'hanging');
         assert.ok(rows.length > 0 && rows.every((row) => row.cost === '0' && row.flags.includes('not_sent')));
-        await gate.stop();
+        await within(STOP_MS * SLOWNESS, 'a stop while connects hang', gate.stop());
     });
 
     test('a certificate of an unknown authority or for another name is refused', async () => {
@@ -126,7 +127,7 @@ describe('tls', () => {
         assert.equal(answer.status, 502);
         assert.equal(JSON.parse(answer.body).error.code, 'provider_unreachable');
         await gate.stop();
-        const other = await Tollgate.start({ env: { SSL_CERT_FILE: certificates.ca }, providers: {
+        const other = await Tollgate.start({ args: ['--ca-file', certificates.ca], providers: {
             other: { kind: 'openai', baseUrl: `https://localhost:${sim.tlsPort}/v1` } } });
         assert.equal((await other.chat({ path: '/other/v1/chat/completions', tag: 'stranger' })).status, 502);
         await other.stop();

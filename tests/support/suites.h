@@ -3,7 +3,8 @@
 
 #include <check.h>
 
-/* What a test file defines; the build renames each file's `suite` so that one runner links them all. */
+/* What a test file defines; the build renames each file's `suite` so that one runner links them
+ * all. */
 typedef Suite *suite_fn(void);
 extern suite_fn *const suites[];
 

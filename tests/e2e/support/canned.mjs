@@ -15,6 +15,7 @@ export class Canned {
             });
         });
         await new Promise((done) => canned.server.listen(0, '127.0.0.1', done));
+        canned.server.unref();
         canned.baseUrl = `http://127.0.0.1:${canned.server.address().port}/v1`;
         return canned;
     }

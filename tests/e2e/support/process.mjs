@@ -79,6 +79,9 @@ export class Daemon {
             return end;
         });
         running.add(this);
+        // What a failed test has left running must not keep the test process from ending, which ends it.
+        for (const handle of [this.child, this.child.stdout, this.child.stderr])
+            handle.unref();
     }
 
     get isAlive() {

@@ -24,6 +24,7 @@ export class Tap {
                 socket.on('end', close).on('error', close).on('close', close);
         });
         await new Promise((done) => tap.server.listen(0, '127.0.0.1', done));
+        tap.server.unref();
         tap.baseUrl = `http://127.0.0.1:${tap.server.address().port}/v1`;
         return tap;
     }
@@ -34,6 +35,6 @@ export class Tap {
     }
 
     stop() {
-        return new Promise((done) => this.server.close(done));
+        this.server.close();
     }
 }

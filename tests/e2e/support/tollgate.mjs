@@ -1,7 +1,7 @@
 // The built binary: one instance with a data folder of its own, set up through its command line and
 // read through its REST API.
 
-import { chmodSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { call } from './http.mjs';
 import { Daemon, OUT, SLOWNESS, freePorts, freshFolder, run } from './process.mjs';
@@ -12,8 +12,8 @@ const PROVIDER_SECRET = 'sk-the-secret-of-the-provider-account';
 const PAGE = 200;
 
 const LIMITS = {
-    bodyMaxBytes: 'TOLLGATE_BODY_MAX_BYTES', headMs: 'TOLLGATE_HEAD_MS', bodyMs: 'TOLLGATE_BODY_MS',
-    firstByteMs: 'TOLLGATE_FIRST_BYTE_MS', idleMs: 'TOLLGATE_IDLE_MS',
+    bodyMaxBytes: '--body-max-bytes', headMs: '--head-ms', bodyMs: '--body-ms', firstByteMs: '--first-byte-ms',
+    idleMs: '--idle-ms',
 };
 
 export const BINARY = process.env.TOLLGATE ?? join(OUT, 'tollgate');
@@ -30,9 +30,8 @@ export class Tollgate {
         gate.secretFile = join(gate.folder, 'provider-secret');
         writeFileSync(gate.tokenFile, `${ADMIN_TOKEN}\n`, { mode: 0o600 });
         writeFileSync(gate.secretFile, `${PROVIDER_SECRET}\n`, { mode: 0o600 });
-        chmodSync(gate.tokenFile, 0o600);
         for (const [name, value] of Object.entries(limits))
-            env = { ...env, [LIMITS[name]]: String(value) };
+            args = [...args, LIMITS[name], String(value)];
         Object.assign(gate, { port, adminPort, url: `http://127.0.0.1:${port}`, env, args,
             baseUrl: `http://127.0.0.1:${port}/v1`, adminUrl: `http://127.0.0.1:${adminPort}`, name: 'team' });
         await gate.boot();
@@ -133,23 +132,19 @@ export class Tollgate {
         return this.daemon.log.split('\n').filter((line) => line.includes(id));
     }
 
-    /** Sockets that the server holds open. */
-    sockets() {
-        const folder = `/proc/${this.daemon.pid}/fd`;
+    /** Clients that the server still has: connections of its port, established or waiting for it to close. */
+    clients() {
+        const port = `:${this.port.toString(16).toUpperCase().padStart(4, '0')}`;
 
-        return readdirSync(folder).filter((fd) => {
-            try {
-                return readlinkSync(join(folder, fd)).startsWith('socket:');
-            } catch {
-                return false;
-            }
-        }).length;
+        return readFileSync('/proc/net/tcp', 'utf8').split('\n').map((line) => line.trim().split(/\s+/))
+            .filter(([, local, , state]) => local?.endsWith(port) && (state === '01' || state === '08')).length;
     }
 
-    /** A clean end: status 0, no hold left open, and the books balance. */
+    /** A clean end: no hold is open, the status is 0, and the file that is left balances. */
     async stop() {
         if (!this.daemon.isAlive)
             throw new Error(`tollgate had ended: ${JSON.stringify(this.daemon.end)}\n${this.daemon.log}`);
+        await this.quiet();
         const end = await this.daemon.stop();
         if (end.code !== 0)
             throw new Error(`tollgate ended with ${JSON.stringify(end)}\n${this.daemon.log.slice(-8000)}`);
