@@ -349,24 +349,6 @@ START_TEST(a_lingering_connection_ends_by_itself)
 }
 END_TEST
 
-START_TEST(a_lingering_connection_is_read_to_its_end)
-{
-    static char more[300000];
-    socklen_t len = sizeof(int);
-    int trouble = 0;
-
-    send_text("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n");
-    support_peer_await(&peer, 12);
-    ck_assert_int_gt(send(peer.fd, more, sizeof(more), MSG_DONTWAIT | MSG_NOSIGNAL), 70000);
-    ck_assert_int_eq(shutdown(peer.fd, SHUT_WR), 0);
-    support_turns(20); /* a reset would come now */
-    ck_assert_int_eq(getsockopt(peer.fd, SOL_SOCKET, SO_ERROR, &trouble, &len), 0);
-    ck_assert_int_eq(trouble, 0);
-    support_peer_await_end(&peer);
-    ck_assert(support_peer_has(&peer, "HTTP/1.1 413"));
-}
-END_TEST
-
 START_TEST(an_idle_connection_is_closed)
 {
     send_text("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -625,7 +607,6 @@ Suite *suite(void)
                         sizeof(limits) / sizeof(limits[0]));
     tcase_add_test(requests, a_head_that_comes_byte_by_byte_has_one_deadline);
     tcase_add_test(requests, a_lingering_connection_ends_by_itself);
-    tcase_add_test(requests, a_lingering_connection_is_read_to_its_end);
     tcase_add_test(requests, an_idle_connection_is_closed);
     tcase_add_test(requests, bodies_beyond_the_budget_are_turned_down);
     tcase_add_loop_test(answers, a_client_that_leaves_or_half_closes_is_gone_at_once, 0, 2);
