@@ -615,15 +615,13 @@ static void on_conn_event(struct loop_watch *watch, uint32_t events)
 {
     struct server_conn *conn = LIST_ENTRY(watch, struct server_conn, watch);
 
-    if ((events & (EPOLLERR | EPOLLHUP)) != 0 ||
-        ((events & EPOLLRDHUP) != 0 && conn->state != CONN_LINGER)) {
+    if ((events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0) {
         conn_gone(conn);
         return;
     }
     if ((events & EPOLLOUT) != 0)
         conn_flush(conn);
-    /* A lingering one is read to its end: closed on unread bytes, it would send a reset. */
-    if ((events & (EPOLLIN | EPOLLRDHUP)) != 0 && conn->state != CONN_DEAD)
+    if ((events & EPOLLIN) != 0 && conn->state != CONN_DEAD)
         on_readable(conn);
 }
 

@@ -1117,11 +1117,19 @@ START_TEST(a_call_cut_before_its_hold_is_not_sent)
 END_TEST
 
 /* The request was made for the host and has the secret that was given for it. */
-static const char *const changes[] = {
-    "UPDATE provider SET disabled_ms = 1 WHERE name = 'openai' /* scan */",
-    "UPDATE provider SET base_url = 'http://127.0.0.1:1/v1' WHERE name = 'openai' /* scan */",
-};
-static const char *change;
+static char change[256];
+
+static void make_change(bool moves)
+{
+    if (moves)
+        (void)snprintf(change, sizeof(change),
+                       "UPDATE provider SET base_url = 'http://localhost:%d/v1' WHERE name = "
+                       "'openai' /* scan */",
+                       upstream.port);
+    else
+        (void)snprintf(change, sizeof(change),
+                       "UPDATE provider SET disabled_ms = 1 WHERE name = 'openai' /* scan */");
+}
 
 static enum tg_status stand_and_change(struct writer_job *job, struct db *db, struct err *err)
 {
@@ -1137,12 +1145,12 @@ static enum tg_status stand_and_change(struct writer_job *job, struct db *db, st
 
 START_TEST(a_provider_that_was_changed_before_the_hold_is_not_called)
 {
-    static const struct script script = { NULL, NULL, HANG };
+    static const struct script script = { PLAIN, NULL, KEEP };
     const int fd = client_open();
 
     upstream.script = &script;
     upstream.script_len = 1;
-    change = changes[_i];
+    make_change(/* moves= */ _i == 1);
     standing = stand_and_change;
     stop_writer();
     client_call(fd, "gpt-test", false);
