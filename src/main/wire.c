@@ -5,6 +5,7 @@
 #include "base/try.h"
 #include "main/listen.h"
 #include "main/settings.h"
+#include "main/upkeep.h"
 #include "main/wire_admin.h"
 #include "pricing/book.h"
 #include "proxy/worker.h"
@@ -370,6 +371,20 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit); /* fewer connections then, and each refusal is seen */
 }
 
+/* Serve until a signal says otherwise, with the hourly work in between. */
+static void serve_until_told(struct wiring *wiring, const sigset_t *signals)
+{
+    const struct timespec minute = { .tv_sec = 60 };
+    struct upkeep upkeep = { wiring->writer, wiring->ledger, wiring->keyring, 0 };
+    int signal_number;
+
+    while ((signal_number = sigtimedwait(signals, NULL, &minute)) < 0)
+        upkeep_turn(&upkeep);
+    log_event(LOG_INFO, "stopping", LOG_FI("signal", signal_number));
+    drain(wiring, signals);
+    upkeep_flush_keys(&upkeep);
+}
+
 int wire_serve(const struct settings *settings)
 {
     struct wiring wiring = { .settings = settings, .lock_fd = -1 };
@@ -389,13 +404,9 @@ int wire_serve(const struct settings *settings)
         return 1;
     status = start(&wiring, &err);
     if (status == TG_OK) {
-        int signal_number = 0;
-
         log_event(LOG_INFO, "listening", LOG_FS("address", settings->listen),
                   LOG_FI("port", wiring.port), LOG_FI("workers", wiring.worker_count));
-        sigwait(&signals, &signal_number);
-        log_event(LOG_INFO, "stopping", LOG_FI("signal", signal_number));
-        drain(&wiring, &signals);
+        serve_until_told(&wiring, &signals);
     } else {
         log_event(LOG_ERROR, "cannot start",
                   LOG_FS("why", err.text[0] != '\0' ? err.text : tg_status_info(status)->sentence));
