@@ -194,7 +194,7 @@ fuzz: $(FUZZ:%=build/fuzz/%)
 	    build/fuzz/$$t -max_total_time=$(T) -verbosity=0 -print_final_stats=1 build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; done
 
 # --- the forms of a check -----------------------------------------------------------------------
-.PHONY: layers format-check lint drift
+.PHONY: layers format-check lint
 layers:
 	@.ci/layers src/LAYERS src/*/*.[ch]
 
