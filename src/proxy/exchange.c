@@ -652,8 +652,8 @@ static enum tg_status understand(struct exchange *exchange, struct reading *read
 
     if (http_field(reading->head, SPAN("content-encoding")) != NULL)
         return TG_UNSUPPORTED_ENCODING;
-    status =
-        exchange->dialect->read_request((struct tg_span){ body.ptr, body.len }, &exchange->request);
+    status = exchange->dialect->read_request((struct tg_span){ body.ptr, body.len },
+                                             &reading->path->call, &exchange->request);
     if (status == TG_OK)
         return TG_OK;
     return err_set(&reading->err, status, "%s",
@@ -701,15 +701,19 @@ static enum tg_status build(struct exchange *exchange, const struct reading *rea
     const struct proxy_services *services = exchange->worker->services;
     const struct tg_request_places *places = &exchange->request.places;
     struct tg_edit edits[TG_EDITS_MAX];
+    const struct tg_wish no_wish = { 0 };
     AUTO(buf) model = { 0 };
     struct upstream_request request = {
         .head = reading->head,
         .target = target,
         .dialect = exchange->dialect,
+        .is_stream = (exchange->request.flags & TG_REQUEST_STREAM) != 0,
+        .routed_model = exchange->routed_model,
         .query = reading->path->query,
         .installation_id = span_from(services->installation_id),
         .edits = edits,
-        .edit_count = exchange->dialect->plan_edits(&exchange->request, exchange->kind, edits),
+        .edit_count =
+            exchange->dialect->plan_edits(&exchange->request, exchange->kind, &no_wish, edits),
         .model = { .start = places->model_start, .end = places->model_end },
     };
 

@@ -286,7 +286,7 @@ void relay_begin(struct relay *relay, const struct http_head *head, struct span 
     if (is_encoded(head)) {
         stop_reading(relay);
         relay->is_encoded = true;
-    } else if (is_event_stream(head) && relay->dialect->framing == TG_FRAMING_SSE) {
+    } else if (is_event_stream(head) && (relay->dialect->framings & TG_FRAMING_SSE) != 0) {
         relay->mode = RELAY_EVENTS;
         if (relay->conn != NULL)
             send_head(relay, -1, false, 0);

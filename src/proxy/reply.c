@@ -53,17 +53,18 @@ void reply_error_unlogged(struct server_conn *conn, const struct tg_dialect *dia
                           enum tg_status status, struct span message, struct span request_id)
 {
     const struct tg_status_info *info = tg_status_info(status);
+    const struct tg_error error = {
+        .status = status,
+        .message = { message.ptr, message.len },
+        .request_id = { request_id.ptr, request_id.len },
+    };
     char body[ERROR_BODY_MAX];
     AUTO(buf) out = { 0 };
     size_t len;
 
     if (dialect == NULL)
         dialect = catalogue_dialect(SPAN("openai-chat"));
-    if (message.len == 0)
-        message = span_from(info->sentence);
-    len = dialect->write_error(status, (struct tg_span){ message.ptr, message.len },
-                               (struct tg_span){ request_id.ptr, request_id.len }, body,
-                               sizeof(body));
+    len = dialect->write_error(&error, body, sizeof(body));
     buf_init(&out, 1024 + len);
     put_head(&out, conn, info->http, request_id);
     buf_put_text(&out, info->may_retry ? "x-should-retry: true\r\n" : "x-should-retry: false\r\n");

@@ -2,6 +2,7 @@
 
 #include "base/money.h"
 #include "base/try.h"
+#include "providers/catalogue.h"
 #include "proxy/guard.h"
 
 #include <assert.h>
@@ -150,13 +151,13 @@ static void put_query(struct buf *out, struct span query)
     }
 }
 
-static void put_credential(struct buf *out, const struct target *target)
+static void put_credential(struct buf *out, const struct target *target, enum tg_auth auth)
 {
     const struct span secret = secret_span(&target->secret);
 
     if (secret.len == 0)
         return;
-    switch (target->kind->auth) {
+    switch (auth) {
     case TG_AUTH_BEARER:
         buf_put_text(out, "Authorization: Bearer ");
         break;
@@ -169,6 +170,7 @@ static void put_credential(struct buf *out, const struct target *target)
     case TG_AUTH_API_KEY:
         buf_put_text(out, "api-key: ");
         break;
+    case TG_AUTH_OF_KIND:
     case TG_AUTH_NONE:
         return;
     }
@@ -191,20 +193,63 @@ static void put_hops(struct buf *out, const struct upstream_request *request)
     buf_put(out, "\r\n", 2);
 }
 
+/* Escape all that has a meaning in a path. */
+static void put_escaped(struct buf *out, struct span text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < text.len; i++) {
+        const unsigned char c = (unsigned char)text.ptr[i];
+
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+            (c != '\0' && strchr("-._~", c) != NULL)) {
+            buf_put_byte(out, (char)c);
+            continue;
+        }
+        buf_put_byte(out, '%');
+        buf_put_byte(out, digits[c >> 4]);
+        buf_put_byte(out, digits[c & 15]);
+    }
+}
+
+static void put_path(struct buf *out, const struct upstream_request *request,
+                     const struct tg_speech *speech)
+{
+    const struct tg_dialect *dialect = request->dialect;
+    const char *path = dialect->upstream_path;
+    const char *brace;
+
+    if (request->is_stream && dialect->upstream_stream_path != NULL)
+        path = dialect->upstream_stream_path;
+    buf_put_text(out, request->target->base_path);
+    if (speech->path != NULL)
+        buf_put_text(out, speech->path);
+    brace = strstr(path, "{model}");
+    if (brace != NULL) {
+        buf_put(out, path, (size_t)(brace - path));
+        put_escaped(out, request->routed_model);
+        path = brace + strlen("{model}");
+    }
+    buf_put_text(out, path);
+}
+
 static void put_request_head(const struct upstream_request *request, size_t body_len,
                              struct buf *out)
 {
     const struct http_head *head = request->head;
+    const struct tg_kind *kind = request->target->kind;
+    const struct tg_speech *speech = catalogue_speech(kind, request->dialect);
 
+    assert(speech != NULL); /* the route was found among those that speak it */
     buf_put_text(out, "POST ");
-    buf_put_text(out, request->target->base_path);
-    buf_put_text(out, request->dialect->upstream_path);
+    put_path(out, request, speech);
     put_query(out, request->query);
     buf_put_text(out, " HTTP/1.1\r\nHost: ");
     buf_put_text(out, request->target->endpoint.authority);
     buf_put(out, "\r\n", 2);
     put_fields(head, &request_deny, out);
-    put_credential(out, request->target);
+    put_credential(out, request->target,
+                   speech->auth != TG_AUTH_OF_KIND ? speech->auth : kind->auth);
     put_hops(out, request);
     buf_put_text(out, "Accept-Encoding: identity\r\nContent-Length: ");
     buf_put_int(out, (int64_t)body_len);

@@ -14,6 +14,8 @@ struct upstream_request {
     const struct http_head *head; /* the client's */
     const struct target *target;
     const struct tg_dialect *dialect;
+    bool is_stream;              /* the call asks for a stream */
+    struct span routed_model;    /* for a path that names the model */
     struct span query;           /* the client's; only known parameters go on */
     struct span installation_id; /* added to x-tollgate-hop */
     const struct tg_edit *edits; /* sorted by start */

@@ -13,6 +13,9 @@
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define BODY_MAX     2048
 
+static const struct tg_path no_path;
+static const struct tg_wish no_wish;
+
 static struct tg_span public_span(struct span s)
 {
     return (struct tg_span){ s.ptr, s.len };
@@ -20,7 +23,7 @@ static struct tg_span public_span(struct span s)
 
 static enum tg_status read_body(const char *body, struct tg_request *ret_request)
 {
-    return openai_chat_read_request(public_span(span_from(body)), ret_request);
+    return openai_chat_read_request(public_span(span_from(body)), &no_path, ret_request);
 }
 
 /* --- facts --------------------------------------------------------------------------------------
@@ -322,8 +325,9 @@ START_TEST(refuses_a_body_cut_anywhere)
 
         ck_assert_ptr_nonnull(copy);
         memcpy(copy + 1, body.ptr, len);
-        ck_assert_int_eq(openai_chat_read_request((struct tg_span){ copy + 1, len }, &request),
-                         len == body.len ? TG_OK : TG_INVALID);
+        ck_assert_int_eq(
+            openai_chat_read_request((struct tg_span){ copy + 1, len }, &no_path, &request),
+            len == body.len ? TG_OK : TG_INVALID);
         free(copy);
     }
 }
@@ -390,8 +394,8 @@ START_TEST(asks_for_usage_where_the_client_did_not)
     struct tg_edit edits[TG_EDITS_MAX];
 
     ck_assert_int_eq(read_body(body, &request), TG_OK);
-    ck_assert_int_eq(openai_chat_plan_edits(&request, &giving, edits), 0);
-    ck_assert_int_eq(openai_chat_plan_edits(&request, &asking, edits),
+    ck_assert_int_eq(openai_chat_plan_edits(&request, &giving, &no_wish, edits), 0);
+    ck_assert_int_eq(openai_chat_plan_edits(&request, &asking, &no_wish, edits),
                      edits_made[_i].edited != NULL);
     if (edits_made[_i].edited == NULL)
         return;
@@ -401,7 +405,7 @@ START_TEST(asks_for_usage_where_the_client_did_not)
     ck_assert_str_eq(edited, edits_made[_i].edited);
     ck_assert_int_eq(read_body(edited, &request), TG_OK);
     ck_assert_uint_eq(request.flags, TG_REQUEST_STREAM | TG_REQUEST_WANTS_USAGE);
-    ck_assert_int_eq(openai_chat_plan_edits(&request, &asking, edits), 0);
+    ck_assert_int_eq(openai_chat_plan_edits(&request, &asking, &no_wish, edits), 0);
 }
 END_TEST
 

@@ -123,8 +123,8 @@ static void setup(void)
 {
     ck_assert_int_eq(secret_start(), TG_OK);
     head = (struct http_head){ .method = METHOD_POST };
-    kind = (struct tg_kind){ .auth = TG_AUTH_BEARER };
-    dialect = (struct tg_dialect){ .upstream_path = "/chat/completions" };
+    kind = (struct tg_kind){ .auth = TG_AUTH_BEARER, .speaks = { { .dialect = "openai-chat" } } };
+    dialect = (struct tg_dialect){ .name = "openai-chat", .upstream_path = "/chat/completions" };
     target = (struct target){ .kind = &kind, .base_path = base_path };
     target.endpoint.authority = "api.example.com";
     ck_assert_int_eq(secret_init(&target.secret, SPAN("sk-theirs")), TG_OK);
