@@ -28,6 +28,7 @@ struct proxy_services {
     const struct snapshot *book; /* of struct book */
     const struct secret_ring *secrets;
     struct ledger *ledger;
+    struct admit *admit;
     struct writer *writer;
     struct connector *connector;
     struct snapshot_domain *domain;
