@@ -32,6 +32,7 @@ enum ledger_flags {
     LEDGER_RETRIED = 1u << 11,        /* sent again on a fresh connection */
     LEDGER_DRAINED = 1u << 12,        /* read to the end after the client had left */
     LEDGER_NOT_SENT = 1u << 13,       /* nothing reached the provider: a release */
+    LEDGER_CEILING_PRICE = 1u << 14, /* a class without a price was charged at an owner's ceiling */
 };
 
 enum ledger_outcome {
@@ -87,7 +88,7 @@ TG_MUST_CHECK enum tg_status ledger_post_hold(struct ledger *ledger, const struc
 /* The price of one class as it was charged. */
 struct ledger_rate {
     enum tg_class class;
-    int64_t price_id; /* row of the price book */
+    int64_t price_id; /* row of the price book; 0: an owner's ceiling price */
     int64_t unit_price_pusd;
 };
 
