@@ -59,8 +59,10 @@ static bool take_null(const struct input_field *field)
         return false;
     if (field->kind == INPUT_TEXT || field->kind == INPUT_JSON)
         *(struct span *)field->ret = SPAN_EMPTY;
-    else if (field->kind == INPUT_TIME)
+    else if (field->kind == INPUT_TIME || field->kind == INPUT_INT)
         *(int64_t *)field->ret = 0;
+    else if (field->kind == INPUT_BOOL)
+        *(bool *)field->ret = false;
     else
         return false;
     return true;

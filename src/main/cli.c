@@ -21,6 +21,7 @@
 static const struct cli_command *const tables[] = {
     commands_of_accounts,
     commands_of_providers,
+    commands_of_models,
     commands_of_usage,
     commands_of_system,
 };

@@ -27,7 +27,6 @@ struct entry {
     struct span key;
     struct model model; /* as it holds */
     struct model own;   /* what an owner has set */
-    bool has_own;
 };
 
 struct provider_entry {
@@ -98,10 +97,16 @@ struct model model_merge(const struct model *seed, const struct model *own)
     };
 }
 
-static bool is_set(const struct model *own)
+uint32_t model_owned(const struct model *own)
 {
-    return own->context_tokens != 0 || own->max_output_tokens != 0 ||
-           own->ceiling_price_pusd != 0 || own->output_field != NULL || own->is_free;
+    uint32_t owned = 0;
+
+    owned |= own->context_tokens != 0 ? MODEL_OWN_CONTEXT : 0u;
+    owned |= own->max_output_tokens != 0 ? MODEL_OWN_MAX_OUTPUT : 0u;
+    owned |= own->output_field != NULL ? MODEL_OWN_OUTPUT_FIELD : 0u;
+    owned |= own->is_free ? MODEL_OWN_FREE : 0u;
+    owned |= own->ceiling_price_pusd != 0 ? MODEL_OWN_CEILING_PRICE : 0u;
+    return owned;
 }
 
 /* --- building --------------------------------------------------------------------------------- */
@@ -178,7 +183,6 @@ static enum tg_status add_row(struct model_facts *facts, const struct model_row 
         .key = arena_copy(&facts->text, key),
         .model = model_merge(&row->seed, &row->own),
         .own = row->own,
-        .has_own = is_set(&row->own),
     };
     if (entry->key.ptr == NULL)
         return TG_NO_MEMORY;
@@ -375,7 +379,7 @@ const struct model *model_facts_find_own(const struct model_facts *facts, struct
 {
     const struct entry *entry = find(facts, provider, model);
 
-    return entry != NULL && entry->has_own ? &entry->own : NULL;
+    return entry != NULL && model_owned(&entry->own) != 0 ? &entry->own : NULL;
 }
 
 struct model_largest model_facts_largest(const struct model_facts *facts, struct span provider)

@@ -33,6 +33,18 @@ struct model {
     bool is_free; /* an owner says that it costs nothing, whatever the price book has */
 };
 
+/* What an owner may set. */
+enum model_own {
+    MODEL_OWN_CONTEXT = 1u << 0,
+    MODEL_OWN_MAX_OUTPUT = 1u << 1,
+    MODEL_OWN_OUTPUT_FIELD = 1u << 2,
+    MODEL_OWN_FREE = 1u << 3,
+    MODEL_OWN_CEILING_PRICE = 1u << 4
+};
+
+/* Which of it is set: bits of enum model_own. */
+uint32_t model_owned(const struct model *own);
+
 /* The field of that name, as struct model has it; NULL: no provider has such a field. */
 const char *model_output_field(struct span name);
 
