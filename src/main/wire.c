@@ -186,6 +186,8 @@ static void fill_api_parts(struct wiring *wiring)
     parts->ledger = wiring->ledger;
     parts->keyring = wiring->keyring;
     parts->targets = wiring->targets;
+    parts->book = &wiring->book;
+    wiring->admin.view.domain = wiring->domain;
     parts->ring = &wiring->ring;
     parts->database_path = wiring->db_path;
     parts->is_draining = tells_draining;

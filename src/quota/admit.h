@@ -104,4 +104,15 @@ TG_MUST_CHECK enum tg_status admit_look(struct admit *admit, struct writer *writ
 TG_MUST_CHECK enum tg_status admit_try(struct admit_job *job, struct writer *writer,
                                        struct err *err);
 
+/* --- looking at it without waiting: quota/own --- */
+
+/* limit  valid during the call */
+typedef void admit_on_count(void *context, const struct limit *limit,
+                            const struct admit_count *count);
+/* Each count that applies to a key, whatever the model: the organization's, its team's, of limits
+ * for each key its own, and its own. In order of the limits' ids; a key not seen yet has counts of
+ * 0. Thread: writer, inside a job. */
+void admit_each_count(struct admit *admit, int32_t team_id, int32_t key_id,
+                      admit_on_count *on_count, void *context);
+
 #endif

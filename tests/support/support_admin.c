@@ -4,6 +4,7 @@
 #include "net/fetch.h"
 #include "policy/key.h"
 #include "policy/token.h"
+#include "pricing/book.h"
 #include "routing/target.h"
 #include "store/reader.h"
 #include "store/snapshot.h"
@@ -43,6 +44,7 @@ static void must(enum tg_status status, const struct err *err)
 static void open_stores(struct support_admin *admin)
 {
     struct support_book *book = &admin->book;
+    struct book *prices = NULL;
     struct err err = { 0 };
 
     must(secret_start(), &err);
@@ -53,6 +55,9 @@ static void open_stores(struct support_admin *admin)
     must(snapshot_domain_new(&admin->domain), &err);
     must(keyring_open(book->db, admin->domain, &admin->keyring, &err), &err);
     must(target_store_open(book->db, &admin->ring, admin->domain, &admin->targets, &err), &err);
+    must(snapshot_reader_add(admin->domain, &admin->view.reader), &err);
+    must(book_load(book->db, &prices, &err), &err);
+    snapshot_swap(admin->domain, &admin->price_book, prices, book_free);
     must(token_gate_new(&admin->ring, &admin->gate), &err);
     token_gate_open_setup(admin->gate, clock_wall_ms(), admin->setup);
     must(writer_start(book->db, book->path, &book->writer, &err), &err);
@@ -68,6 +73,10 @@ static void fill_parts(struct support_admin *admin)
     parts->ledger = admin->book.ledger;
     parts->keyring = admin->keyring;
     parts->targets = admin->targets;
+    parts->book = &admin->price_book;
+    parts->view = &admin->view;
+    admin->view.domain = admin->domain;
+    (void)pthread_mutex_init(&admin->view.lock, NULL);
     parts->ring = &admin->ring;
     parts->gate = admin->gate;
     parts->database_path = admin->book.path;
@@ -114,6 +123,7 @@ void support_admin_stop(struct support_admin *admin)
     target_store_close(admin->targets);
     keyring_close(admin->keyring);
     token_gate_free(admin->gate);
+    snapshot_swap(admin->domain, &admin->price_book, NULL, book_free);
     snapshot_domain_free(admin->domain);
     secret_ring_fini(&admin->ring);
     support_book_remove(&admin->book);
