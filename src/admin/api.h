@@ -44,7 +44,7 @@ struct api_parts {
     struct reader_pool *readers;
     struct writer *writer;
     struct ledger *ledger;
-    struct admit *admit;          /* NULL: no limit is kept */
+    struct admit *admit;
     struct keyring *keyring;      /* NULL: no worker loops run */
     struct target_store *targets; /* likewise */
     const struct snapshot *book;  /* of struct book; likewise */

@@ -17,8 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BODY_BYTES_DEFAULT  1024
-#define LEAST_OUTPUT_TOKENS 256
+#define BODY_BYTES_DEFAULT 1024
 
 /* The call that is asked about, and what is found out about it. */
 struct explanation {
@@ -52,8 +51,6 @@ struct explanation {
     char provider_model[TG_MODEL_MAX + 1];
     struct meter_bound bound;
     struct cost_rates rates;
-    int64_t input_pusd; /* dearest a token */
-    int64_t output_pusd;
 
     /* what becomes of it: the first thing that stands in its way */
     struct admit_job try;
@@ -182,15 +179,14 @@ static enum tg_status size(struct explanation *e, const struct book *book, int64
         .body_bytes = e->body_bytes,
         .at_ms = now_ms,
     };
-    struct book_query query = { .at_ms = now_ms };
     const struct book_model *model = NULL;
+    struct book_query query = { .at_ms = now_ms };
 
     TRY(meter_bound(&call, &e->bound));
     if (book != NULL && e->kind->book != NULL)
         model = book_find(book, span_from(e->kind->book), call.model);
     if (model == NULL)
         return TG_OK;
-    book_dearest(model, &query, &e->input_pusd, &e->output_pusd);
     query.prompt_tokens = e->bound.input_tokens;
     book_rates(model, &query, &e->rates);
     return TG_OK;
@@ -252,12 +248,13 @@ static void fill_try(struct explanation *e)
     job->ask = (struct admit_ask){
         .body_bytes = e->body_bytes,
         .added_tokens = e->kind->added_tokens,
-        .input_pusd = e->input_pusd,
-        .output_pusd = e->output_pusd,
-        .choices = e->request.choices,
-        .least_output_tokens = LEAST_OUTPUT_TOKENS,
-        .may_clamp = (e->dialect->flags & TG_DIALECT_NO_MAXIMUM) == 0,
-        .is_unpriced = (e->bound.flags & LEDGER_UNPRICED) != 0,
+        .input_pusd = e->bound.input_pusd,
+        .output_pusd = e->bound.output_pusd,
+        .fixed_nusd = e->bound.fixed_nusd,
+        .choices = e->bound.choices,
+        .least_output_tokens = e->bound.least_output_tokens,
+        .may_clamp = e->bound.may_clamp,
+        .is_unpriced = e->bound.is_unpriced,
     };
 }
 
@@ -268,13 +265,6 @@ static enum tg_status try_it(struct explanation *e)
 
     if (e->rule == 0)
         return TG_OK;
-    if (parts->admit == NULL) {
-        e->try.hold.input_bound_tokens = e->bound.input_tokens;
-        e->try.hold.output_bound_tokens = e->bound.output_tokens;
-        e->try.hold.amount_nusd = e->bound.nusd;
-        e->try.hold.flags = e->bound.flags;
-        return TG_OK;
-    }
     fill_try(e);
     status = admit_try(&e->try, parts->writer, &e->call->err);
     if (status == TG_OK)
@@ -352,8 +342,8 @@ static void put_hold(struct explanation *e)
     json_int(w, "input_bound_tokens", hold->input_bound_tokens);
     json_int(w, "output_bound_tokens", hold->output_bound_tokens);
     json_money(w, "amount", hold->amount_nusd);
-    json_pusd(w, "dearest_input_price", e->input_pusd);
-    json_pusd(w, "dearest_output_price", e->output_pusd);
+    json_pusd(w, "dearest_input_price", e->bound.input_pusd);
+    json_pusd(w, "dearest_output_price", e->bound.output_pusd);
     calls_put_flags(w, hold->flags);
     if (e->try.max_output_tokens > 0)
         json_int(w, "lowered_to_tokens", e->try.max_output_tokens);
@@ -398,17 +388,19 @@ static const char *verdict_of(const struct limit *limit, const struct admit_coun
     return tg_refusal_reason_name(spent > count->amount ? TG_REFUSAL_SPENT : TG_REFUSAL_HELD);
 }
 
+/* A key that has not called yet has no count of its own: nothing is spent. */
 static enum tg_status look(struct explanation *e, const struct limit *limit,
                            struct admit_count *count)
 {
     const struct api_parts *parts = e->call->parts;
+    const struct admit_look_query query = { .limit_id = limit->id,
+                                            .key_id = limit->is_each_key ? e->key.id : 0,
+                                            .counts = count,
+                                            .cap = 1 };
     int found = 0;
 
-    *count = (struct admit_count){ .amount = limit->amount }; /* a key that has not called yet */
-    if (parts->admit == NULL)
-        return TG_OK;
-    return admit_look(parts->admit, parts->writer, limit->id, limit->is_each_key ? e->key.id : 0,
-                      count, 1, &found, &e->call->err);
+    *count = (struct admit_count){ .amount = limit->amount };
+    return admit_look(parts->admit, parts->writer, &query, &found, &e->call->err);
 }
 
 static enum tg_status on_limit(void *context, const struct limit *limit)
@@ -464,7 +456,7 @@ static const char *reason_of(const struct explanation *e)
     if (e->verdict == TG_LIMIT_REACHED || e->verdict == TG_RATE_LIMITED)
         return tg_refusal_reason_name(e->try.refusal.reason);
     if (e->verdict == TG_UNPRICED)
-        return "unpriced";
+        return tg_refusal_reason_name(TG_REFUSAL_UNPRICED);
     return e->verdict != TG_OK ? tg_status_info(e->verdict)->code : NULL;
 }
 

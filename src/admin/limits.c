@@ -75,7 +75,7 @@ static void put_manner(struct json_writer *w, const struct limit *limit)
     json_close_array(w);
 }
 
-/* Numbers of one count; count NULL: not known here. */
+/* Numbers of one count; NULL: it has none of its own. */
 static void put_count(struct json_writer *w, const struct limit *limit,
                       const struct admit_count *count)
 {
@@ -145,23 +145,24 @@ static void put_warning(void *context, const struct limit *by)
     json_string(answer->w, NULL, text);
 }
 
-/* What has been counted; nothing where no limit is kept, or this one is not any more. */
+/* What has been counted; nothing where the limit is gone meanwhile. */
 static enum tg_status look(struct answer *answer, const struct limit *limit, struct counts *counts)
 {
     struct api_call *call = answer->call;
     const int cap = limit->is_each_key ? KEYS_MAX + 1 : 1;
+    struct admit_look_query query = { .limit_id = limit->id, .cap = cap };
     enum tg_status status;
 
     *counts = (struct counts){ 0 };
-    if (call->parts->admit == NULL || (limit->is_each_key && !answer->with_keys))
+    if (limit->is_each_key && !answer->with_keys)
         return TG_OK;
-    counts->count = arena_alloc(&call->arena, (size_t)cap * sizeof(*counts->count));
-    if (counts->count == NULL)
+    query.counts = arena_alloc(&call->arena, (size_t)cap * sizeof(*query.counts));
+    if (query.counts == NULL)
         return TG_NO_MEMORY;
-    status = admit_look(call->parts->admit, call->parts->writer, limit->id, /* key_id= */ 0,
-                        counts->count, cap, &counts->len, &call->err);
+    status = admit_look(call->parts->admit, call->parts->writer, &query, &counts->len, &call->err);
     if (status != TG_OK && status != TG_NOT_FOUND)
         return status;
+    counts->count = query.counts;
     counts->has_more = counts->len > KEYS_MAX;
     if (counts->has_more)
         counts->len = KEYS_MAX;

@@ -9,6 +9,7 @@
 #include "main/wire_admin.h"
 #include "pricing/book.h"
 #include "proxy/worker.h"
+#include "quota/admit.h"
 #include "routing/installation.h"
 #include "store/migrate.h"
 #include "store/txn.h"
@@ -40,6 +41,7 @@ struct wiring {
     struct secret_ring ring;
     struct db *db; /* until the writer takes it */
     struct ledger *ledger;
+    struct admit *admit;
     struct writer *writer;
     struct snapshot_domain *domain;
     struct keyring *keyring;
@@ -155,9 +157,11 @@ static enum tg_status load_snapshots(struct wiring *wiring, struct err *err)
 
 static enum tg_status start_writer(struct wiring *wiring, struct err *err)
 {
+    TRY(admit_open(wiring->db, wiring->ledger, &wiring->admit, err));
     TRY(writer_start(wiring->db, wiring->db_path, &wiring->writer, err));
     wiring->db = NULL; /* the writer's now */
     ledger_attach(wiring->ledger, wiring->writer);
+    admit_attach(wiring->admit, wiring->writer);
     return TG_OK;
 }
 
@@ -184,6 +188,7 @@ static void fill_api_parts(struct wiring *wiring)
 
     parts->writer = wiring->writer;
     parts->ledger = wiring->ledger;
+    parts->admit = wiring->admit;
     parts->keyring = wiring->keyring;
     parts->targets = wiring->targets;
     parts->book = &wiring->book;
@@ -225,6 +230,7 @@ static void fill_services(struct wiring *wiring)
     services->book = &wiring->book;
     services->secrets = &wiring->ring;
     services->ledger = wiring->ledger;
+    services->admit = wiring->admit;
     services->writer = wiring->writer;
     services->connector = wiring->connector;
     services->domain = wiring->domain;
@@ -356,6 +362,7 @@ static void take_down(struct wiring *wiring)
     if (wiring->domain != NULL)
         snapshot_swap(wiring->domain, &wiring->book, NULL, book_free);
     snapshot_domain_free(wiring->domain);
+    admit_close(wiring->admit);
     ledger_close(wiring->ledger);
     db_close(wiring->db);
     secret_ring_fini(&wiring->ring);

@@ -55,6 +55,12 @@ enum tg_status meter_bound(const struct meter_call *call, struct meter_bound *re
         book_dearest(model, &query, &input_pusd, &output_pusd);
     if (input_pusd == 0 && output_pusd == 0)
         bound.flags |= LEDGER_UNPRICED;
+    bound.input_pusd = input_pusd;
+    bound.output_pusd = output_pusd;
+    bound.choices = request->choices;
+    bound.least_output_tokens = 256;
+    bound.may_clamp = true;
+    bound.is_unpriced = (bound.flags & LEDGER_UNPRICED) != 0;
     TRY(cost_bound(bound.input_tokens, bound.output_tokens, input_pusd, output_pusd, &bound.nusd));
     *ret_bound = bound;
     return TG_OK;

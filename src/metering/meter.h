@@ -28,6 +28,9 @@ struct meter_bound {
     int64_t output_tokens;
     int64_t nusd;
     uint32_t flags; /* LEDGER_UNBOUNDED, LEDGER_CEILING_UNKNOWN, LEDGER_UNPRICED */
+    int64_t input_pusd, output_pusd, fixed_nusd, choices, least_output_tokens;
+    bool may_clamp, is_unpriced;
+    const char *output_field;
 };
 
 /* The most an attempt can use and cost: bytes bound text tokens (a byte-level token covers at least

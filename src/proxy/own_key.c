@@ -95,13 +95,6 @@ void own_key_start(struct worker *worker, struct server_conn *conn, const struct
 {
     struct own_key *own;
 
-    if (worker->services->admit == NULL) {
-        reply(conn,
-              &(struct models_key){ .public_id = key->public_id,
-                                    .expires_at_ms = key->expires_at_ms },
-              request_id);
-        return;
-    }
     own = own_key_new(worker, key);
     if (own == NULL) {
         reply_error(conn, NULL, TG_OVERLOADED, SPAN_EMPTY, request_id);

@@ -12,7 +12,7 @@ struct worker;
 /* Callers of one worker that may wait at once; more are told to come back. */
 #define OWN_KEYS_MAX 32
 
-/* Answer at once, or when the writer has. key: valid in this turn of the loop */
+/* Answer when the writer has. key: valid in this turn of the loop */
 void own_key_start(struct worker *worker, struct server_conn *conn, const struct key_entry *key,
                    struct span request_id);
 

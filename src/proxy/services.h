@@ -7,7 +7,6 @@
 #include "net/connector.h"
 #include "net/server.h"
 #include "policy/key.h"
-#include "quota/admit.h"
 #include "routing/target.h"
 #include "store/snapshot.h"
 #include "store/writer.h"
@@ -29,7 +28,7 @@ struct proxy_services {
     const struct snapshot *book; /* of struct book */
     const struct secret_ring *secrets;
     struct ledger *ledger;
-    struct admit *admit; /* NULL: no limit is kept */
+    struct admit *admit;
     struct writer *writer;
     struct connector *connector;
     struct snapshot_domain *domain;

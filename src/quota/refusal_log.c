@@ -2,6 +2,7 @@
 
 #include "base/try.h"
 #include "store/stmt.h"
+#include "tollgate/provider.h"
 
 #include <assert.h>
 
@@ -22,10 +23,9 @@ static const char sql_list[] =
 
 bool refusal_reason_is_known(struct span name)
 {
-    static const char *const names[] = { "too_large", "rate", "spent", "held", "unpriced" };
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (span_equal(name, span_from(names[i])))
+    for (int reason = TG_REFUSAL_TOO_LARGE; reason <= TG_REFUSAL_UNPRICED; reason++)
+        if (span_equal(name,
+                       span_from(tg_refusal_reason_name((enum tg_refusal_reason)reason))))
             return true;
     return false;
 }

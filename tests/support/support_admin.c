@@ -62,6 +62,7 @@ static void open_stores(struct support_admin *admin)
     token_gate_open_setup(admin->gate, clock_wall_ms(), admin->setup);
     must(writer_start(book->db, book->path, &book->writer, &err), &err);
     ledger_attach(book->ledger, book->writer);
+    admit_attach(book->admit, book->writer);
     must(reader_pool_new(book->path, 4, &admin->parts.readers, &err), &err);
 }
 
@@ -71,6 +72,7 @@ static void fill_parts(struct support_admin *admin)
 
     parts->writer = admin->book.writer;
     parts->ledger = admin->book.ledger;
+    parts->admit = admin->book.admit;
     parts->keyring = admin->keyring;
     parts->targets = admin->targets;
     parts->book = &admin->price_book;
@@ -119,6 +121,7 @@ void support_admin_stop(struct support_admin *admin)
     daemon_stop(admin->by_socket);
     reader_pool_free(admin->parts.readers);
     writer_stop(admin->book.writer, 1000);
+    admit_close(admin->book.admit);
     ledger_close(admin->book.ledger);
     target_store_close(admin->targets);
     keyring_close(admin->keyring);
