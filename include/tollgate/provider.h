@@ -61,6 +61,7 @@ struct tg_request {
         max_output_tokens; /* per choice, the larger of all fields given; valid with MAX_GIVEN */
     int64_t thinking_budget_tokens; /* of the output, given to thinking by the client; 0: none */
     int64_t media_parts;            /* images, audio, files given inline or by reference */
+    int64_t image_parts; /* of media_parts, those known to be still images, given inline */
     int64_t
         media_bytes; /* bytes of the body that are inline media, counted at a bound of their own */
     char user[TG_USER_MAX + 1]; /* whom the client says it acts for, cut, terminated; "": none */
@@ -304,6 +305,8 @@ struct tg_kind {
     const char *output_field;                      /* that bounds a chat's output: "max_tokens" or
                                                       "max_completion_tokens"; NULL: the former */
     int64_t added_tokens;                          /* the provider adds to every prompt, at most */
+    int64_t image_tokens_max;                      /* one image counts for, at most, with any of its
+                                                      models; 0: not known */
 };
 
 #endif

@@ -17,6 +17,7 @@
 struct admit;
 struct keyring;
 struct ledger;
+struct model_store;
 struct reader_pool;
 struct secret_ring;
 struct snapshot;
@@ -49,6 +50,7 @@ struct api_parts {
     struct target_store *targets; /* likewise */
     const struct snapshot *book;  /* of struct book; likewise */
     struct api_view *view;        /* of targets and book; likewise */
+    struct model_store *models;   /* likewise */
     const struct secret_ring *ring;
     struct token_gate *gate;
     const char *database_path;

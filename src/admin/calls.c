@@ -197,7 +197,10 @@ static enum tg_status on_rate(void *context, const struct call_rate *rate)
     json_optional(w, "unit", rate->unit);
     json_pusd(w, "product", product / per);
     json_open_object(w, "price");
-    json_int(w, "id", rate->price_id);
+    if (rate->price_id > 0)
+        json_int(w, "id", rate->price_id);
+    else
+        json_null(w, "id"); /* an owner's ceiling price */
     json_optional(w, "provider", rate->provider);
     json_optional(w, "model", rate->model);
     json_optional(w, "tier", rate->tier);

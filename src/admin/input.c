@@ -56,6 +56,8 @@ static bool take_null(const struct input_field *field)
         return false;
     if (field->kind == INPUT_TEXT || field->kind == INPUT_JSON)
         *(struct span *)field->ret = SPAN_EMPTY;
+    else if (field->kind == INPUT_BOOL)
+        *(bool *)field->ret = false;
     else
         *(int64_t *)field->ret = 0;
     return true;

@@ -19,7 +19,7 @@ struct input_field {
     const char *name;
     enum input_kind kind;
     bool is_required;
-    bool may_be_null; /* a text or JSON is then empty, a time, number or amount 0 */
+    bool may_be_null; /* a text or JSON is then empty, a time, number or amount 0, a bool false */
     bool *ret_has;    /* may be NULL */
     void *ret;        /* by kind; left alone where the field is not there */
     int64_t min;      /* of INPUT_INT */

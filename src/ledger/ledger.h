@@ -34,6 +34,7 @@ enum ledger_flags {
     LEDGER_NOT_SENT = 1u << 13,       /* nothing reached the provider: a release */
     LEDGER_LEARNED = 1u << 14,        /* the input's bound was learned, not proven */
     LEDGER_CLAMPED = 1u << 15,        /* the output's maximum was lowered to fit a limit */
+    LEDGER_CEILING_PRICE = 1u << 16, /* a class without a price was charged at an owner's ceiling */
 };
 
 enum ledger_outcome {
@@ -89,7 +90,7 @@ TG_MUST_CHECK enum tg_status ledger_post_hold(struct ledger *ledger, const struc
 /* The price of one class as it was charged. */
 struct ledger_rate {
     enum tg_class class;
-    int64_t price_id; /* row of the price book */
+    int64_t price_id; /* row of the price book; 0: an owner's ceiling price */
     int64_t unit_price_pusd;
 };
 

@@ -59,7 +59,13 @@ enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
     X(MAX_TOKENS, "max-tokens", "N", "output tokens that the call asks for at most")               \
     X(BODY_BYTES, "body-bytes", "N", "of the call's body")                                         \
     X(BEFORE, "before", "TIME", "admitted before then: 2026-11-24, 2h ago as 2h")                  \
-    X(REASON, "reason", "REASON", "too_large, rate, spent, held or unpriced")
+    X(REASON, "reason", "REASON", "too_large, rate, spent, held or unpriced")                      \
+    X(SEARCH, "search", "TEXT", "only names with that in them")                                    \
+    X(CONTEXT, "context", "TOKENS", "prompt and answer, at most (\"\": as it came)")               \
+    X(MAX_OUTPUT, "max-output", "TOKENS", "of one choice, at most (\"\": as it came)")             \
+    X(OUTPUT_FIELD, "output-field", "NAME", "bounds the output (\"\": as it came)")                \
+    X(FREE, "free", "BOOL", "it costs nothing: true or false")                                     \
+    X(CEILING_PRICE, "ceiling-price", "USD", "of a million tokens without a price (\"\": none)")
 
 enum cli_option {
 #define CLI_OPTION_NAME(name, option, value, help) CLI_##name,

@@ -35,6 +35,7 @@ struct exchange {
     int32_t team_id;
     int32_t key_id;
     int32_t provider_id;
+    char provider_name[sizeof(((struct target *)NULL)->name)];
     uint64_t endpoint; /* identity of the address that the request was made for */
     const struct tg_dialect *dialect;
     const struct tg_kind *kind;
@@ -195,8 +196,11 @@ static struct meter_call meter_call_of(const struct exchange *exchange)
 {
     return (struct meter_call){
         .request = &exchange->request,
+        .dialect = exchange->dialect,
         .kind = exchange->kind,
         .book = snapshot_get(exchange->worker->services->book),
+        .facts = model_store_get(exchange->worker->services->models),
+        .provider = span_from(exchange->provider_name),
         .model = exchange->routed_model,
         .body_bytes = exchange->body_bytes,
         .at_ms = id_wall_ms(exchange->call_id),
@@ -784,6 +788,7 @@ static enum tg_status route(struct exchange *exchange, struct reading *reading,
                        SPAN_ARG(model));
     TRY(route_find(target_store_get(services->targets), &query, ret_route, &reading->err));
     exchange->provider_id = ret_route->target->id;
+    memcpy(exchange->provider_name, ret_route->target->name, sizeof(exchange->provider_name));
     exchange->endpoint = ret_route->target->endpoint.identity;
     exchange->kind = ret_route->target->kind;
     exchange->routed_model = ret_route->model;

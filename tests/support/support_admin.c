@@ -5,6 +5,7 @@
 #include "policy/key.h"
 #include "policy/token.h"
 #include "pricing/book.h"
+#include "pricing/model.h"
 #include "routing/target.h"
 #include "store/reader.h"
 #include "store/snapshot.h"
@@ -58,6 +59,7 @@ static void open_stores(struct support_admin *admin)
     must(snapshot_reader_add(admin->domain, &admin->view.reader), &err);
     must(book_load(book->db, &prices, &err), &err);
     snapshot_swap(admin->domain, &admin->price_book, prices, book_free);
+    must(model_store_open(book->db, admin->domain, &admin->models, &err), &err);
     must(token_gate_new(&admin->ring, &admin->gate), &err);
     token_gate_open_setup(admin->gate, clock_wall_ms(), admin->setup);
     must(writer_start(book->db, book->path, &book->writer, &err), &err);
@@ -79,6 +81,7 @@ static void fill_parts(struct support_admin *admin)
     parts->view = &admin->view;
     admin->view.domain = admin->domain;
     (void)pthread_mutex_init(&admin->view.lock, NULL);
+    parts->models = admin->models;
     parts->ring = &admin->ring;
     parts->gate = admin->gate;
     parts->database_path = admin->book.path;
@@ -124,6 +127,7 @@ void support_admin_stop(struct support_admin *admin)
     admit_close(admin->book.admit);
     ledger_close(admin->book.ledger);
     target_store_close(admin->targets);
+    model_store_close(admin->models);
     keyring_close(admin->keyring);
     token_gate_free(admin->gate);
     snapshot_swap(admin->domain, &admin->price_book, NULL, book_free);
