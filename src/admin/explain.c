@@ -173,8 +173,11 @@ static enum tg_status size(struct explanation *e, const struct book *book, int64
 {
     const struct meter_call call = {
         .request = &e->request,
+        .dialect = e->dialect,
         .kind = e->kind,
         .book = book,
+        .facts = model_store_get(e->call->parts->models),
+        .provider = span_from(e->provider),
         .model = span_from(e->provider_model),
         .body_bytes = e->body_bytes,
         .at_ms = now_ms,

@@ -229,7 +229,8 @@ static void put_own_limit(struct json_writer *writer, const struct own_limit *ow
 
     json_open_object(writer, NULL);
     json_string(writer, "id", limit->public_id);
-    json_string(writer, "scope", limit->is_each_key ? "key" : limit_scope_name(limit->scope));
+    json_string(writer, "scope", limit_scope_name(limit->scope));
+    json_string(writer, "each", limit->is_each_key ? "key" : NULL);
     json_open_array(writer, "models");
     for (int i = 0; i < limit->model_count; i++)
         json_string(writer, NULL, limit->models[i]);

@@ -6,25 +6,44 @@
 
 #include <stdio.h>
 
-/* The most periods of one window, in a row, that a period of a longer one can reach into. Days have
+/* How many periods of one window, in a row, a period of another can reach into at most. Days have
  * up to 25 hours, hours of UTC may begin at another minute than a zone's days, and days, weeks and
- * months of different zones overlap by a day more at either end. 0: not longer. */
+ * months of different zones overlap by a day more at either end. 0: there is no end to them. */
 struct overlap {
     int in_same_zone;
     int in_other_zone;
 };
 
 static const struct overlap overlaps[PERIOD_WINDOW_COUNT][PERIOD_WINDOW_COUNT] = {
-    /* [shorter][longer] */
+    /* [of those][in one of these] */
     [PERIOD_MINUTE] = { [PERIOD_HOUR] = { 60, 60 },
                         [PERIOD_DAY] = { 1501, 1501 },
                         [PERIOD_WEEK] = { 10141, 10141 },
                         [PERIOD_MONTH] = { 44701, 44701 } },
-    [PERIOD_HOUR] = { [PERIOD_DAY] = { 26, 26 },
+    [PERIOD_HOUR] = { [PERIOD_MINUTE] = { 1, 1 },
+                      [PERIOD_DAY] = { 26, 26 },
                       [PERIOD_WEEK] = { 170, 170 },
                       [PERIOD_MONTH] = { 746, 746 } },
-    [PERIOD_DAY] = { [PERIOD_WEEK] = { 7, 9 }, [PERIOD_MONTH] = { 31, 33 } },
-    [PERIOD_WEEK] = { [PERIOD_MONTH] = { 6, 6 } },
+    [PERIOD_DAY] = { [PERIOD_MINUTE] = { 2, 2 },
+                     [PERIOD_HOUR] = { 2, 2 },
+                     [PERIOD_DAY] = { 2, 3 },
+                     [PERIOD_WEEK] = { 7, 9 },
+                     [PERIOD_MONTH] = { 31, 33 } },
+    [PERIOD_WEEK] = { [PERIOD_MINUTE] = { 2, 2 },
+                      [PERIOD_HOUR] = { 2, 2 },
+                      [PERIOD_DAY] = { 1, 2 },
+                      [PERIOD_WEEK] = { 2, 3 },
+                      [PERIOD_MONTH] = { 6, 6 } },
+    [PERIOD_MONTH] = { [PERIOD_MINUTE] = { 2, 2 },
+                       [PERIOD_HOUR] = { 2, 2 },
+                       [PERIOD_DAY] = { 1, 2 },
+                       [PERIOD_WEEK] = { 2, 2 },
+                       [PERIOD_MONTH] = { 2, 3 } },
+    [PERIOD_TOTAL] = { [PERIOD_MINUTE] = { 1, 1 },
+                       [PERIOD_HOUR] = { 1, 1 },
+                       [PERIOD_DAY] = { 1, 1 },
+                       [PERIOD_WEEK] = { 1, 1 },
+                       [PERIOD_MONTH] = { 1, 1 } },
 };
 
 /* Whether every call that counts in `limit` counts in `by`, each count of it in one of that. */
