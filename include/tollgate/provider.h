@@ -21,12 +21,21 @@ struct tg_span {
  */
 
 #define TG_MODEL_MAX 256
+#define TG_USER_MAX  128
+
+/* What the path and the query of a call say, where the wire format says it there and not in the
+ * body. */
+struct tg_path {
+    struct tg_span model; /* decoded; empty: the body names it */
+    bool asks_stream;     /* the path asks for a stream */
+};
 
 enum tg_request_flags {
     TG_REQUEST_STREAM = 1u << 0,
     TG_REQUEST_WANTS_USAGE = 1u << 1, /* asked for the usage chunk itself */
-    TG_REQUEST_FETCHES = 1u << 2,  /* the provider fetches input itself: references, server tools */
-    TG_REQUEST_MAX_GIVEN = 1u << 3 /* max_output_tokens is the client's */
+    TG_REQUEST_FETCHES = 1u << 2, /* the provider fetches input itself: references, server tools */
+    TG_REQUEST_MAX_GIVEN = 1u << 3, /* max_output_tokens is the client's */
+    TG_REQUEST_BACKGROUND = 1u << 4 /* the answer is made later and fetched by its id */
 };
 
 /* Where the body may be edited; offsets into the body, 0 = not there. */
@@ -50,9 +59,12 @@ struct tg_request {
     int64_t choices; /* n, 1 where not given */
     int64_t
         max_output_tokens; /* per choice, the larger of all fields given; valid with MAX_GIVEN */
-    int64_t media_parts;   /* images, audio, files given inline or by reference */
+    int64_t thinking_budget_tokens; /* of the output, given to thinking by the client; 0: none */
+    int64_t media_parts;            /* images, audio, files given inline or by reference */
+    int64_t image_parts; /* of media_parts, those known to be still images, given inline */
     int64_t
         media_bytes; /* bytes of the body that are inline media, counted at a bound of their own */
+    char user[TG_USER_MAX + 1]; /* whom the client says it acts for, cut, terminated; "": none */
     struct tg_request_places places;
     const char *problem; /* static sentence on TG_INVALID: what is wrong and what to do */
     struct tg_span problem_field;
@@ -67,6 +79,13 @@ struct tg_edit {
 };
 #define TG_EDITS_MAX 4
 
+/* What a body is to be changed to, beside what its kind needs. */
+struct tg_wish {
+    int64_t max_output_tokens; /* per choice, lower than what the client gave; 0: leave it */
+    const char *output_field;  /* of a chat model, for a client that gave none: "max_tokens"; NULL:
+                                  the kind's own */
+};
+
 /* --- the answer ---------------------------------------------------------------------------------
  */
 
@@ -76,7 +95,8 @@ enum tg_answer_flags {
     TG_ANSWER_IS_COMPLETE = 1u << 2, /* the dialect's own end was seen */
     TG_ANSWER_DOUBTFUL = 1u << 3,    /* counts that contradict each other or are out of range */
     TG_ANSWER_UNREADABLE = 1u << 4,  /* could not be parsed; what follows is not metered */
-    TG_ANSWER_HAS_COST = 1u << 5     /* provider_cost_nusd is the provider's own charge */
+    TG_ANSWER_HAS_COST = 1u << 5,    /* provider_cost_nusd is the provider's own charge */
+    TG_ANSWER_PENDING = 1u << 6 /* begun in the background; its usage comes with a later fetch */
 };
 
 #define TG_SHORT_TEXT_MAX 128
@@ -102,12 +122,24 @@ struct tg_event_shape {
     int text_hole;                      /* the one that holds visible text */
 };
 
+#define TG_ITERATIONS_MAX 8
+
+/* A part of an answer that another model may have made, and that is billed as that model's. */
+struct tg_iteration {
+    struct tg_usage usage;
+    struct tg_short_text model; /* empty: the answer's */
+};
+
 /* Gathered over one answer; zeroed at its start. Copies what it keeps. */
 struct tg_answer {
     uint32_t flags;
     struct tg_usage usage;
-    struct tg_short_text model; /* as served */
-    struct tg_short_text tier;
+    struct tg_short_text model;  /* as served */
+    struct tg_short_text tier;   /* service tier: "standard" where empty */
+    struct tg_short_text region; /* where it was served, where that has a price: "us" */
+    struct tg_short_text speed;  /* "fast", where that has a price */
+    struct tg_iteration iterations[TG_ITERATIONS_MAX];
+    int iteration_count; /* 0: `usage` is all of it; else `usage` is their sum */
     struct tg_short_text response_id;
     struct tg_short_text error_code;
     int64_t output_bytes; /* visible text seen (content, tool arguments), for an estimate */
@@ -131,49 +163,109 @@ enum tg_event_action {
         2 /* ends the answer for the client: withheld, with all after it, until settled */
 };
 
-enum tg_framing { TG_FRAMING_NONE, TG_FRAMING_SSE };
+/* How a streamed answer may be cut into events; which of them one is tells its content type. */
+enum tg_framing {
+    TG_FRAMING_NONE = 0,
+    TG_FRAMING_SSE = 1u << 0,  /* text/event-stream */
+    TG_FRAMING_ARRAY = 1u << 1 /* application/json: the elements of one array, for a call that asked
+                                  for a stream */
+};
+
+/* --- a refusal ----------------------------------------------------------------------------------
+ */
+
+enum tg_refusal_reason {
+    TG_REFUSAL_TOO_LARGE, /* the estimate alone exceeds the amount */
+    TG_REFUSAL_RATE,      /* a minute's limit, or calls open at once */
+    TG_REFUSAL_SPENT,     /* spent + estimate exceeds the amount */
+    TG_REFUSAL_HELD,      /* it would fit but for calls that are open */
+    TG_REFUSAL_UNPRICED   /* the model has no price, and a limit in money applies */
+};
+
+/* "too_large", "rate", "spent", "held", "unpriced". Static storage. */
+const char *tg_refusal_reason_name(enum tg_refusal_reason reason);
+
+#define TG_AMOUNT_SIZE 32
+
+/* Why a limit turned a call down: the numbers of that instant, as the API writes them. */
+struct tg_refusal {
+    enum tg_refusal_reason reason;
+    char limit_id[TG_AMOUNT_SIZE]; /* "lim_..." */
+    const char *scope;             /* "organization", "team", "key" */
+    const char *metric;            /* "cost", "total_tokens", "requests", ... */
+    const char *window;            /* "month", ...; "" for calls open at once */
+    char amount[TG_AMOUNT_SIZE];   /* integers; of `cost` decimal USD */
+    char spent[TG_AMOUNT_SIZE];
+    char held[TG_AMOUNT_SIZE];
+    char estimate[TG_AMOUNT_SIZE];
+    char resets_at[TG_AMOUNT_SIZE]; /* RFC 3339; "": never, or not by time */
+    int retry_after_s;              /* 1..60; 0: trying again soon does not help */
+};
+
+/* An error of our own. */
+struct tg_error {
+    enum tg_status status;
+    struct tg_span message; /* for people; empty: the status's own sentence */
+    struct tg_span request_id;
+    const struct tg_refusal *refusal; /* of TG_LIMIT_REACHED and TG_RATE_LIMITED; NULL: none */
+};
 
 /* --- a dialect ----------------------------------------------------------------------------------
  */
 
 struct tg_kind;
 
+enum tg_dialect_flags {
+    TG_DIALECT_IS_FREE = 1u << 0,        /* providers bill nothing for it: counting tokens */
+    TG_DIALECT_INPUT_ONLY = 1u << 1,     /* no token comes out: embeddings */
+    TG_DIALECT_NO_MAXIMUM = 1u << 2,     /* has no field that bounds the output */
+    TG_DIALECT_ANTHROPIC_RATES = 1u << 3 /* its clients read anthropic-ratelimit-* */
+};
+
 struct tg_dialect {
     const char *name;          /* "openai-chat" */
-    const char *upstream_path; /* behind the provider's base URL: "/chat/completions" */
-    enum tg_framing framing;   /* of a streamed answer */
+    const char *upstream_path; /* behind the provider's base URL: "/chat/completions"; "{model}" in
+                                  it stands for the model, escaped */
+    const char
+        *upstream_stream_path; /* the same for a call that asks for a stream; NULL: no other */
+    uint32_t flags;            /* enum tg_dialect_flags */
+    uint32_t framings;         /* enum tg_framing: of a streamed answer */
 
-    /* Read what routing and sizing need from a complete body.
+    /* Read what routing and sizing need from a complete body and its path.
      *
      * Errors  TG_INVALID (problem and problem_field say what), TG_OUT_OF_RANGE: too deep */
-    enum tg_status (*read_request)(struct tg_span body, struct tg_request *ret_request);
+    enum tg_status (*read_request)(struct tg_span body, const struct tg_path *path,
+                                   struct tg_request *ret_request);
 
-    /* Which edits the body needs for this kind: usage asked for in a stream. Edits are sorted by
-     * start.
+    /* Which edits the body needs: usage asked for in a stream where the kind needs that, the output
+     * maximum lowered in every field that the client gave, or put in where it gave none. Edits are
+     * sorted by start.
      *
-     * return  number of edits, 0..TG_EDITS_MAX */
+     * return  number of edits, 0..TG_EDITS_MAX; -1: the wish cannot be met */
     int (*plan_edits)(const struct tg_request *request, const struct tg_kind *kind,
-                      struct tg_edit edits[TG_EDITS_MAX]);
+                      const struct tg_wish *wish, struct tg_edit edits[TG_EDITS_MAX]);
 
     /* Read a complete plain answer. Never fails: what it cannot read it flags. */
     void (*read_answer)(struct tg_span body, const struct tg_kind *kind, struct tg_answer *answer);
 
-    /* Read the data of one whole event; `type` is the SSE event name or empty. */
+    /* Read the data of one whole event, or element of an array; `type` is the SSE event name or
+     * empty. */
     enum tg_event_action (*read_event)(struct tg_span type, struct tg_span data,
                                        const struct tg_request *request, const struct tg_kind *kind,
                                        struct tg_answer *answer);
 
-    /* Write an error of our own as this dialect's clients expect it, at most `cap` bytes.
+    /* Write an error of our own as this dialect's clients expect it, at most `cap` bytes; a message
+     * that does not fit is cut.
      *
-     * return  bytes written */
-    size_t (*write_error)(enum tg_status status, struct tg_span message, struct tg_span request_id,
-                          char *out, size_t cap);
+     * return  bytes written; 0: not even an empty message fits */
+    size_t (*write_error)(const struct tg_error *error, char *out, size_t cap);
 };
 
 /* --- a provider kind ----------------------------------------------------------------------------
  */
 
 enum tg_auth {
+    TG_AUTH_OF_KIND, /* in a tg_speech: as the kind says */
     TG_AUTH_BEARER,
     TG_AUTH_X_API_KEY,
     TG_AUTH_X_GOOG_API_KEY,
@@ -186,22 +278,35 @@ enum tg_kind_flags {
     TG_KIND_STOPS_ON_LEAVE = 1u << 1,     /* a client that leaves ends generation and billing */
     TG_KIND_REASONING_OUTSIDE = 1u << 2,  /* completion_tokens leaves reasoning out */
     TG_KIND_OUTPUT_IS_RESIDUAL = 1u << 3, /* output = total - prompt (Gemini's OpenAI endpoint) */
-    TG_KIND_VERIFIED = 1u << 4            /* checked against the real provider */
+    TG_KIND_VERIFIED = 1u << 4,           /* checked against the real provider */
+    TG_KIND_TELLS_COST = 1u << 5 /* usage carries the provider's own charge; its form tells whose */
 };
 
-#define TG_KIND_DIALECTS_MAX 4
+#define TG_KIND_DIALECTS_MAX 12
 #define TG_KIND_PREFIXES_MAX 12
+
+/* A dialect that a kind speaks. */
+struct tg_speech {
+    const char *dialect; /* its name */
+    const char *path;    /* before the dialect's own path, behind the base URL; NULL: nothing */
+    enum tg_auth auth;
+};
 
 struct tg_kind {
     const char *name;     /* "openai" */
     const char *base_url; /* "https://api.openai.com/v1"; NULL: must be given */
     enum tg_auth auth;
     uint32_t flags;
-    const char *dialects[TG_KIND_DIALECTS_MAX];
-    const char *prefixes[TG_KIND_PREFIXES_MAX]; /* of its models' names, NULL-ended */
-    const char *env_key;                        /* "OPENAI_API_KEY"; NULL: none */
-    const char *book;                           /* provider name in the price book; NULL: none */
-    int64_t added_tokens;                       /* the provider adds to every prompt, at most */
+    struct tg_speech speaks[TG_KIND_DIALECTS_MAX]; /* ended by one without a name, where there is
+                                                      room */
+    const char *prefixes[TG_KIND_PREFIXES_MAX];    /* of its models' names, NULL-ended */
+    const char *env_key;                           /* "OPENAI_API_KEY"; NULL: none */
+    const char *book;                              /* provider name in the price book; NULL: none */
+    const char *output_field;                      /* that bounds a chat's output: "max_tokens" or
+                                                      "max_completion_tokens"; NULL: the former */
+    int64_t added_tokens;                          /* the provider adds to every prompt, at most */
+    int64_t image_tokens_max;                      /* one image counts for, at most, with any of its
+                                                      models; 0: not known */
 };
 
 #endif

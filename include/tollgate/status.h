@@ -37,7 +37,11 @@
       "Only 'Expect: 100-continue' is understood.")                                                \
     X(TG_UPGRADE_REQUIRED, 426, "upgrade_required", "invalid_request_error", false,                \
       "WebSocket is not served here; use HTTPS.")                                                  \
+    X(TG_UNPRICED, 400, "model_not_priced", "invalid_request_error", false,                        \
+      "This model has no price, and a limit in money applies.")                                    \
     X(TG_RATE_LIMITED, 429, "rate_limit_exceeded", "requests", true, "Too many requests.")         \
+    X(TG_LIMIT_REACHED, 429, "project_spend_limit_exceeded", "insufficient_quota", false,          \
+      "A limit of this key, its team or its organization is used up.")                             \
     X(TG_HEADERS_TOO_LARGE, 431, "headers_too_large", "invalid_request_error", false,              \
       "The request headers are too large.")                                                        \
     X(TG_INTERNAL, 500, "internal_error", "server_error", false, "Something went wrong here.")     \

@@ -1,6 +1,7 @@
 #include "base/err.h"
 
 #include "base/span.h"
+#include "tollgate/provider.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -35,6 +36,17 @@ static const struct tg_status_info infos[TG_STATUS_COUNT] = {
     TG_STATUSES(TG_STATUS_INFO)
 #undef TG_STATUS_INFO
 };
+
+const char *tg_refusal_reason_name(enum tg_refusal_reason reason)
+{
+    static const char *const names[] = {
+        [TG_REFUSAL_TOO_LARGE] = "too_large", [TG_REFUSAL_RATE] = "rate",
+        [TG_REFUSAL_SPENT] = "spent",         [TG_REFUSAL_HELD] = "held",
+        [TG_REFUSAL_UNPRICED] = "unpriced",
+    };
+
+    return names[reason];
+}
 
 const struct tg_status_info *tg_status_info(enum tg_status status)
 {

@@ -9,18 +9,24 @@ static const struct tg_dialect *const dialects[] = {
 };
 
 /* Sources of STOPS_ON_LEAVE: OpenRouter's list of providers whose billing ends with the connection.
- * A server that is not known is drained: that is exact wherever it was not needed. */
+ * A server that is not known is drained: that is exact wherever it was not needed.
+ *
+ * image_tokens_max is of the published rules the one that counts most. OpenAI: 30,000 patches of
+ * 32 x 32 pixels times 2.46; tiles come to 48,169 at most (2,833 + 8 x 5,667). Anthropic: a long
+ * edge of 2,576 pixels in patches of 28 x 28 is 92 x 92 at most. Gemini's tiles of large images
+ * have no stated end. */
 static const struct tg_kind kinds[] = {
     {
         .name = "openai",
         .base_url = "https://api.openai.com/v1",
         .auth = TG_AUTH_BEARER,
         .flags = TG_KIND_ASKS_USAGE | TG_KIND_STOPS_ON_LEAVE,
-        .dialects = { "openai-chat" },
+        .speaks = { { .dialect = "openai-chat" } },
         .prefixes = { "gpt-", "chatgpt-", "o1", "o3", "o4", "ft:gpt-", "text-embedding-",
                       "davinci-", "babbage-", "codex-", "computer-use-" },
         .env_key = "OPENAI_API_KEY",
         .book = "openai",
+        .image_tokens_max = 73800,
     },
     {
         .name = "anthropic",
@@ -30,6 +36,7 @@ static const struct tg_kind kinds[] = {
         .prefixes = { "claude-" },
         .env_key = "ANTHROPIC_API_KEY",
         .book = "anthropic",
+        .image_tokens_max = 8464,
     },
     {
         .name = "google",
@@ -44,7 +51,7 @@ static const struct tg_kind kinds[] = {
         .name = "mistral",
         .base_url = "https://api.mistral.ai/v1",
         .auth = TG_AUTH_BEARER,
-        .dialects = { "openai-chat" },
+        .speaks = { { .dialect = "openai-chat" } },
         .prefixes = { "mistral-", "ministral-", "magistral-", "codestral-", "devstral-", "pixtral-",
                       "voxtral-", "open-mistral-", "open-mixtral-", "open-codestral-" },
         .env_key = "MISTRAL_API_KEY",
@@ -54,7 +61,7 @@ static const struct tg_kind kinds[] = {
         .name = "groq",
         .base_url = "https://api.groq.com/openai/v1",
         .auth = TG_AUTH_BEARER,
-        .dialects = { "openai-chat" },
+        .speaks = { { .dialect = "openai-chat" } },
         .prefixes = { "groq/" },
         .env_key = "GROQ_API_KEY",
         .book = "groq",
@@ -64,7 +71,7 @@ static const struct tg_kind kinds[] = {
         .base_url = "https://api.together.xyz/v1",
         .auth = TG_AUTH_BEARER,
         .flags = TG_KIND_STOPS_ON_LEAVE,
-        .dialects = { "openai-chat" },
+        .speaks = { { .dialect = "openai-chat" } },
         .prefixes = { "togethercomputer/" },
         .env_key = "TOGETHER_API_KEY",
         .book = "together",
@@ -73,13 +80,13 @@ static const struct tg_kind kinds[] = {
         .name = "openai-compatible",
         .auth = TG_AUTH_BEARER,
         .flags = TG_KIND_ASKS_USAGE,
-        .dialects = { "openai-chat" },
+        .speaks = { { .dialect = "openai-chat" } },
     },
     {
         .name = "sandbox", /* served by the process itself; its address is known at run time */
         .auth = TG_AUTH_BEARER,
         .flags = TG_KIND_ASKS_USAGE | TG_KIND_STOPS_ON_LEAVE,
-        .dialects = { "openai-chat" },
+        .speaks = { { .dialect = "openai-chat" } },
         .prefixes = { "echo" },
         .book = "sandbox",
     },
@@ -108,14 +115,15 @@ const struct tg_kind *catalogue_kind_at(int index)
     return index >= 0 && (size_t)index < LENGTH(kinds) ? &kinds[index] : NULL;
 }
 
-bool catalogue_speaks(const struct tg_kind *kind, const struct tg_dialect *dialect)
+const struct tg_speech *catalogue_speech(const struct tg_kind *kind,
+                                         const struct tg_dialect *dialect)
 {
     const struct span name = span_from(dialect->name);
 
-    for (int i = 0; i < TG_KIND_DIALECTS_MAX && kind->dialects[i] != NULL; i++)
-        if (span_equal(name, span_from(kind->dialects[i])))
-            return true;
-    return false;
+    for (int i = 0; i < TG_KIND_DIALECTS_MAX && kind->speaks[i].dialect != NULL; i++)
+        if (span_equal(name, span_from(kind->speaks[i].dialect)))
+            return &kind->speaks[i];
+    return NULL;
 }
 
 bool catalogue_owns_model(const struct tg_kind *kind, struct span model)

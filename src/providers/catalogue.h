@@ -13,8 +13,9 @@ const struct tg_dialect *catalogue_dialect(struct span name);
 /* All kinds, for lists: NULL behind the last. */
 const struct tg_kind *catalogue_kind_at(int index);
 
-/* Whether a kind speaks a dialect. */
-bool catalogue_speaks(const struct tg_kind *kind, const struct tg_dialect *dialect);
+/* How a kind speaks a dialect; NULL: it does not. */
+const struct tg_speech *catalogue_speech(const struct tg_kind *kind,
+                                         const struct tg_dialect *dialect);
 
 /* Whether a model's name begins with one of the kind's prefixes. */
 bool catalogue_owns_model(const struct tg_kind *kind, struct span model);

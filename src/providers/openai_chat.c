@@ -7,7 +7,7 @@
 const struct tg_dialect openai_chat_dialect = {
     .name = "openai-chat",
     .upstream_path = "/chat/completions",
-    .framing = TG_FRAMING_SSE,
+    .framings = TG_FRAMING_SSE,
     .read_request = openai_chat_read_request,
     .plan_edits = openai_chat_plan_edits,
     .read_answer = openai_chat_read_answer,

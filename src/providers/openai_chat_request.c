@@ -4,6 +4,8 @@
 #include "providers/scanner.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define OUTPUT_MAX INT32_MAX
@@ -74,6 +76,7 @@ struct reader {
     uint32_t seen; /* enforced fields, 1u << enum field */
     bool is_refused;
     int64_t media_found; /* strings of the current media member that are media */
+    bool is_image;       /* the current media member takes still images alone */
 };
 
 static bool is_one_of(struct span text, const struct span *names, size_t count)
@@ -178,6 +181,8 @@ static void judge_media(struct reader *r, struct span key, const struct scanner_
     if (span_starts_with_nocase(head, SPAN("data:")) ||
         (IS_ONE_OF(key, data_keys) && !has_scheme(head))) {
         r->request->media_bytes += (int64_t)string->text.len;
+        if (r->is_image && span_starts_with_nocase(head, SPAN("data:image/")))
+            r->request->image_parts++;
     } else if (has_scheme(head) || span_ends_with(key, SPAN("_url")) ||
                IS_ONE_OF(key, reference_keys)) {
         r->request->flags |= TG_REQUEST_FETCHES;
@@ -219,6 +224,7 @@ static void read_media(struct reader *r, struct span key)
     if (!scanner_value(&r->s, &value) || value.type == SCANNER_NULL)
         return;
     r->media_found = 0;
+    r->is_image = span_equal(key, SPAN("image_url"));
     if (value.type == SCANNER_STRING)
         judge_media(r, key, &value);
     else if (value.type == SCANNER_OBJECT || value.type == SCANNER_ARRAY)
@@ -573,12 +579,14 @@ static void read_member(struct reader *r, const struct scanner_value *key)
     read_field(r, field, key->text);
 }
 
-enum tg_status openai_chat_read_request(struct tg_span body, struct tg_request *ret_request)
+enum tg_status openai_chat_read_request(struct tg_span body, const struct tg_path *path,
+                                        struct tg_request *ret_request)
 {
     struct reader r = { .request = ret_request };
     struct scanner_value value;
     enum tg_status status;
 
+    (void)path; /* says nothing that the body does not */
     *ret_request = (struct tg_request){ .choices = 1 };
     scanner_init(&r.s, span_of(body.ptr, body.len));
     if (scanner_value(&r.s, &value) && value.type != SCANNER_OBJECT)
@@ -610,26 +618,71 @@ static void put_edit(struct tg_edit *edit, size_t start, size_t end, const char 
     memcpy(edit->text, text, len + 1);
 }
 
-int openai_chat_plan_edits(const struct tg_request *request, const struct tg_kind *kind,
-                           struct tg_edit edits[TG_EDITS_MAX])
+/* Ask for the usage chunk. */
+static void ask_for_usage(const struct tg_request_places *places, struct tg_edit *edit)
 {
-    const struct tg_request_places *const places = &request->places;
     const size_t open = places->stream_options_open;
 
-    if ((kind->flags & TG_KIND_ASKS_USAGE) == 0 || (request->flags & TG_REQUEST_STREAM) == 0 ||
-        (request->flags & TG_REQUEST_WANTS_USAGE) != 0)
-        return 0;
     if (places->include_usage_end != 0)
-        put_edit(&edits[0], places->include_usage_start, places->include_usage_end, "true");
+        put_edit(edit, places->include_usage_start, places->include_usage_end, "true");
     else if (places->stream_options_end != 0)
-        put_edit(&edits[0], places->stream_options_start, places->stream_options_end,
+        put_edit(edit, places->stream_options_start, places->stream_options_end,
                  "{\"include_usage\":true}");
     else if (open != 0)
-        put_edit(&edits[0], open, open,
+        put_edit(edit, open, open,
                  places->stream_options_is_empty ? "\"include_usage\":true"
                                                  : "\"include_usage\":true,");
     else
-        put_edit(&edits[0], places->root_start, places->root_start,
+        put_edit(edit, places->root_start, places->root_start,
                  "\"stream_options\":{\"include_usage\":true},");
-    return 1;
+}
+
+static const char *output_field(const struct tg_kind *kind, const struct tg_wish *wish)
+{
+    if (wish->output_field != NULL)
+        return wish->output_field;
+    return kind->output_field != NULL ? kind->output_field : "max_tokens";
+}
+
+/* Lower the output's maximum in each field that the client gave, or put one in. */
+static int bound_output(const struct tg_request *request, const struct tg_kind *kind,
+                        const struct tg_wish *wish, struct tg_edit *edits)
+{
+    const struct tg_request_places *const places = &request->places;
+    char text[sizeof(edits->text)];
+
+    if (places->max_output_end == 0) {
+        (void)snprintf(text, sizeof(text), "\"%s\":%lld,", output_field(kind, wish),
+                       (long long)wish->max_output_tokens);
+        put_edit(&edits[0], places->root_start, places->root_start, text);
+        return 1;
+    }
+    (void)snprintf(text, sizeof(text), "%lld", (long long)wish->max_output_tokens);
+    put_edit(&edits[0], places->max_output_start, places->max_output_end, text);
+    if (places->max_output_other_end == 0)
+        return 1;
+    put_edit(&edits[1], places->max_output_other_start, places->max_output_other_end, text);
+    return 2;
+}
+
+static int compare_edits(const void *a, const void *b)
+{
+    const struct tg_edit *const first = a;
+    const struct tg_edit *const second = b;
+
+    return (first->start > second->start) - (first->start < second->start);
+}
+
+int openai_chat_plan_edits(const struct tg_request *request, const struct tg_kind *kind,
+                           const struct tg_wish *wish, struct tg_edit edits[TG_EDITS_MAX])
+{
+    int count = 0;
+
+    if ((kind->flags & TG_KIND_ASKS_USAGE) != 0 && (request->flags & TG_REQUEST_STREAM) != 0 &&
+        (request->flags & TG_REQUEST_WANTS_USAGE) == 0)
+        ask_for_usage(&request->places, &edits[count++]);
+    if (wish->max_output_tokens > 0)
+        count += bound_output(request, kind, wish, &edits[count]);
+    qsort(edits, (size_t)count, sizeof(edits[0]), compare_edits);
+    return count;
 }

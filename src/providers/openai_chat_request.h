@@ -16,10 +16,11 @@
 
 /* For the contract, see read_request in struct tg_dialect. */
 TG_MUST_CHECK enum tg_status openai_chat_read_request(struct tg_span body,
+                                                      const struct tg_path *path,
                                                       struct tg_request *ret_request);
 
 /* For the contract, see plan_edits in struct tg_dialect. */
 int openai_chat_plan_edits(const struct tg_request *request, const struct tg_kind *kind,
-                           struct tg_edit edits[TG_EDITS_MAX]);
+                           const struct tg_wish *wish, struct tg_edit edits[TG_EDITS_MAX]);
 
 #endif

@@ -7,10 +7,9 @@
  *
  *     {"error":{"message":"..","type":"..","param":null,"code":".."}}
  *
- * message     for people; the status's own sentence where empty. Cut where it does not fit; bytes
- * that are no UTF-8 become '?' request_id  travels in a header here, not in the body return bytes
- * written; 0 where not even an empty message fits */
-size_t openai_error_write(enum tg_status status, struct tg_span message, struct tg_span request_id,
-                          char *out, size_t cap);
+ * For the contract, see write_error in struct tg_dialect. The request's id travels in a header
+ * here. A refusal's type and code are those that OpenAI's clients tell from one another
+ * (ecosystem.md A.6): which of the two spending limits, or which of the two rates. */
+size_t openai_error_write(const struct tg_error *error, char *out, size_t cap);
 
 #endif

@@ -19,6 +19,7 @@ enum guard_door {
 struct guard_path {
     enum guard_door door;
     const struct tg_dialect *dialect; /* of GUARD_CALL */
+    struct tg_path call;              /* of GUARD_CALL: what its path says of it */
     struct span prefix;               /* first segment that may name a provider; empty: none */
     struct span rest;                 /* decoded; in the arena or in the target */
     struct span query;                /* behind '?', not decoded */

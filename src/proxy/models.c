@@ -68,7 +68,7 @@ static enum tg_status add_target(struct listing *listing, const struct target *t
 /* Whether calls can reach it here, and are asked about it. */
 static bool is_listed(const struct models_query *query, const struct target *target)
 {
-    return target->kind->dialects[0] != NULL &&
+    return target->kind->speaks[0].dialect != NULL &&
            (query->provider.len == 0 || span_equal(query->provider, span_from(target->name)));
 }
 

@@ -278,15 +278,16 @@ static bool is_encoded(const struct http_head *head)
     return coding.len > 0 && !span_equal_nocase(coding, SPAN("identity"));
 }
 
-void relay_begin(struct relay *relay, const struct http_head *head, struct span request_id)
+void relay_begin(struct relay *relay, const struct http_head *head,
+                 const struct upstream_answer_extras *extras)
 {
-    upstream_put_answer_fields(head, request_id, &relay->head);
+    upstream_put_answer_fields(head, extras, &relay->head);
     relay->content_length = head->content_length;
     relay->mode = RELAY_PLAIN;
     if (is_encoded(head)) {
         stop_reading(relay);
         relay->is_encoded = true;
-    } else if (is_event_stream(head) && relay->dialect->framing == TG_FRAMING_SSE) {
+    } else if (is_event_stream(head) && (relay->dialect->framings & TG_FRAMING_SSE) != 0) {
         relay->mode = RELAY_EVENTS;
         if (relay->conn != NULL)
             send_head(relay, -1, false, 0);

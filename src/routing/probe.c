@@ -39,6 +39,7 @@ static const char *header_prefix(enum tg_auth auth)
         return "x-goog-api-key: ";
     case TG_AUTH_API_KEY:
         return "api-key: ";
+    case TG_AUTH_OF_KIND:
     case TG_AUTH_NONE:
         break;
     }

@@ -37,7 +37,7 @@ static bool is_default(const struct target *target, const struct route_query *qu
 
 static bool speaks(const struct target *target, const struct route_query *query)
 {
-    return catalogue_speaks(target->kind, query->dialect);
+    return catalogue_speech(target->kind, query->dialect) != NULL;
 }
 
 static const struct target *

@@ -13,8 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct span text = span_of((const char *)data, size);
     const bool is_json = oracle_scanner_accepts(text);
     struct tg_request request;
-    const enum tg_status status =
-        openai_chat_read_request((struct tg_span){ text.ptr, text.len }, &request);
+    const enum tg_status status = openai_chat_read_request((struct tg_span){ text.ptr, text.len },
+                                                           &(struct tg_path){ 0 }, &request);
 
     if (is_json)
         assert(oracle_agrees(text));

@@ -52,8 +52,8 @@ START_TEST(has_sound_rows)
         ck_assert((kind->env_key == NULL) == (kind->base_url == NULL));
         ck_assert(kind->base_url == NULL || kind->book != NULL);
         ck_assert_ptr_null(kind->prefixes[TG_KIND_PREFIXES_MAX - 1]);
-        for (int i = 0; i < TG_KIND_DIALECTS_MAX && kind->dialects[i] != NULL; i++)
-            ck_assert_ptr_nonnull(catalogue_dialect(span_from(kind->dialects[i])));
+        for (int i = 0; i < TG_KIND_DIALECTS_MAX && kind->speaks[i].dialect != NULL; i++)
+            ck_assert_ptr_nonnull(catalogue_dialect(span_from(kind->speaks[i].dialect)));
         ck_assert_int_ge(kind->added_tokens, 0);
     }
 }
@@ -65,14 +65,14 @@ START_TEST(has_dialects_that_are_whole)
 
     ck_assert_ptr_nonnull(chat);
     ck_assert_str_eq(chat->upstream_path, "/chat/completions");
-    ck_assert_int_eq(chat->framing, TG_FRAMING_SSE);
+    ck_assert_int_eq(chat->framings, TG_FRAMING_SSE);
     ck_assert(chat->read_request != NULL && chat->plan_edits != NULL && chat->read_answer != NULL &&
               chat->read_event != NULL && chat->write_error != NULL);
     ck_assert_ptr_null(catalogue_dialect(SPAN("openai")));
-    ck_assert(catalogue_speaks(catalogue_kind(SPAN("openai")), chat));
-    ck_assert(catalogue_speaks(catalogue_kind(SPAN("sandbox")), chat));
-    ck_assert(!catalogue_speaks(catalogue_kind(SPAN("anthropic")), chat));
-    ck_assert(!catalogue_speaks(catalogue_kind(SPAN("google")), chat));
+    ck_assert(catalogue_speech(catalogue_kind(SPAN("openai")), chat) != NULL);
+    ck_assert(catalogue_speech(catalogue_kind(SPAN("sandbox")), chat) != NULL);
+    ck_assert(catalogue_speech(catalogue_kind(SPAN("anthropic")), chat) == NULL);
+    ck_assert(catalogue_speech(catalogue_kind(SPAN("google")), chat) == NULL);
 }
 END_TEST
 

@@ -13,6 +13,9 @@
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define BODY_MAX     2048
 
+static const struct tg_path no_path;
+static const struct tg_wish no_wish;
+
 static struct tg_span public_span(struct span s)
 {
     return (struct tg_span){ s.ptr, s.len };
@@ -20,7 +23,7 @@ static struct tg_span public_span(struct span s)
 
 static enum tg_status read_body(const char *body, struct tg_request *ret_request)
 {
-    return openai_chat_read_request(public_span(span_from(body)), ret_request);
+    return openai_chat_read_request(public_span(span_from(body)), &no_path, ret_request);
 }
 
 /* --- facts --------------------------------------------------------------------------------------
@@ -184,6 +187,36 @@ START_TEST(adds_media_up_over_messages)
 }
 END_TEST
 
+/* What has a maximum of tokens is told from what has none. */
+START_TEST(knows_still_images_by_their_place_and_type)
+{
+    static const struct {
+        const char *part;
+        int64_t images;
+    } parts[] = {
+        { "{\"image_url\":{\"url\":\"data:image/png;base64,AAAA\"}}", 1 },
+        { "{\"image_url\":{\"url\":\"DATA:image\\/webp;base64,AAAA\"}}", 1 },
+        { "{\"image_url\":[\"data:image/png,A\",\"data:image/png,B\"]}", 2 },
+        { "{\"image_url\":{\"url\":\"data:application/pdf;base64,AAAA\"}}", 0 },
+        { "{\"image_url\":{\"url\":\"https://a/b.png\"}}", 0 },
+        { "{\"video_url\":{\"url\":\"data:image/png;base64,AAAA\"}}", 0 },
+        { "{\"file\":{\"file_data\":\"data:image/png;base64,AAAA\"}}", 0 },
+        { "{\"input_audio\":{\"data\":\"AAAA\"}}", 0 },
+    };
+
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        char body[BODY_MAX];
+        struct tg_request request;
+
+        snprintf(body, sizeof(body), "{\"model\":\"m\",\"messages\":[{\"content\":[%s]}]}",
+                 parts[i].part);
+        ck_assert_int_eq(read_body(body, &request), TG_OK);
+        ck_assert_msg(request.image_parts == parts[i].images, "%s", body);
+        ck_assert_int_le(request.image_parts, request.media_parts);
+    }
+}
+END_TEST
+
 /* --- refusals -----------------------------------------------------------------------------------
  */
 
@@ -322,8 +355,9 @@ START_TEST(refuses_a_body_cut_anywhere)
 
         ck_assert_ptr_nonnull(copy);
         memcpy(copy + 1, body.ptr, len);
-        ck_assert_int_eq(openai_chat_read_request((struct tg_span){ copy + 1, len }, &request),
-                         len == body.len ? TG_OK : TG_INVALID);
+        ck_assert_int_eq(
+            openai_chat_read_request((struct tg_span){ copy + 1, len }, &no_path, &request),
+            len == body.len ? TG_OK : TG_INVALID);
         free(copy);
     }
 }
@@ -390,8 +424,8 @@ START_TEST(asks_for_usage_where_the_client_did_not)
     struct tg_edit edits[TG_EDITS_MAX];
 
     ck_assert_int_eq(read_body(body, &request), TG_OK);
-    ck_assert_int_eq(openai_chat_plan_edits(&request, &giving, edits), 0);
-    ck_assert_int_eq(openai_chat_plan_edits(&request, &asking, edits),
+    ck_assert_int_eq(openai_chat_plan_edits(&request, &giving, &no_wish, edits), 0);
+    ck_assert_int_eq(openai_chat_plan_edits(&request, &asking, &no_wish, edits),
                      edits_made[_i].edited != NULL);
     if (edits_made[_i].edited == NULL)
         return;
@@ -401,7 +435,7 @@ START_TEST(asks_for_usage_where_the_client_did_not)
     ck_assert_str_eq(edited, edits_made[_i].edited);
     ck_assert_int_eq(read_body(edited, &request), TG_OK);
     ck_assert_uint_eq(request.flags, TG_REQUEST_STREAM | TG_REQUEST_WANTS_USAGE);
-    ck_assert_int_eq(openai_chat_plan_edits(&request, &asking, edits), 0);
+    ck_assert_int_eq(openai_chat_plan_edits(&request, &asking, &no_wish, edits), 0);
 }
 END_TEST
 
@@ -413,6 +447,7 @@ Suite *suite(void)
     tcase_add_loop_test(tc, reads_the_facts, 0, COUNT(facts));
     tcase_add_loop_test(tc, counts_media_by_structure, 0, COUNT(media));
     tcase_add_test(tc, adds_media_up_over_messages);
+    tcase_add_test(tc, knows_still_images_by_their_place_and_type);
     tcase_add_loop_test(tc, refuses_and_names_the_field, 0, COUNT(refusals));
     tcase_add_test(tc, refuses_what_is_nested_too_deep);
     tcase_add_test(tc, takes_a_model_of_up_to_256_bytes);

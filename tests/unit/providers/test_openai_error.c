@@ -13,8 +13,13 @@ static const struct tg_span no_id = { "call_1", 6 };
 
 static size_t write_error(enum tg_status status, const char *message, char *out, size_t cap)
 {
-    return openai_error_write(status, (struct tg_span){ message, strlen(message) }, no_id, out,
-                              cap);
+    const struct tg_error error = {
+        .status = status,
+        .message = { message, strlen(message) },
+        .request_id = no_id,
+    };
+
+    return openai_error_write(&error, out, cap);
 }
 
 static const struct {

@@ -13,10 +13,11 @@ static const struct tg_dialect other = { .name = "other" };
 static const struct tg_dialect unspoken = { .name = "unspoken" };
 
 static const struct tg_kind kind_alpha = { .name = "alpha",
-                                           .dialects = { "chat" },
+                                           .speaks = { { .dialect = "chat" } },
                                            .prefixes = { "al-" } };
 static const struct tg_kind kind_beta = { .name = "beta",
-                                          .dialects = { "chat", "other" },
+                                          .speaks = { { .dialect = "chat" },
+                                                      { .dialect = "other" } },
                                           .prefixes = { "be-", "al-x" } };
 static const struct tg_kind kind_mute = { .name = "mute", .prefixes = { "mu-" } };
 
@@ -110,13 +111,13 @@ static struct book *shared_book(void)
 START_TEST(the_book_comes_before_the_names_prefix_and_the_oldest_first)
 {
     static const struct tg_kind owner = { .name = "owner",
-                                          .dialects = { "chat" },
+                                          .speaks = { { .dialect = "chat" } },
                                           .prefixes = { "sha" } };
     static const struct tg_kind older = { .name = "older",
-                                          .dialects = { "chat" },
+                                          .speaks = { { .dialect = "chat" } },
                                           .book = "older" };
     static const struct tg_kind younger = { .name = "younger",
-                                            .dialects = { "chat" },
+                                            .speaks = { { .dialect = "chat" } },
                                             .book = "younger" };
     struct target target[] = { { .name = "a", .kind = &owner },
                                { .name = "b", .kind = &older },
