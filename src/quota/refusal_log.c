@@ -24,8 +24,7 @@ static const char sql_list[] =
 bool refusal_reason_is_known(struct span name)
 {
     for (int reason = TG_REFUSAL_TOO_LARGE; reason <= TG_REFUSAL_UNPRICED; reason++)
-        if (span_equal(name,
-                       span_from(tg_refusal_reason_name((enum tg_refusal_reason)reason))))
+        if (span_equal(name, span_from(tg_refusal_reason_name((enum tg_refusal_reason)reason))))
             return true;
     return false;
 }
