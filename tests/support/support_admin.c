@@ -56,10 +56,10 @@ static void open_stores(struct support_admin *admin)
     must(snapshot_domain_new(&admin->domain), &err);
     must(keyring_open(book->db, admin->domain, &admin->keyring, &err), &err);
     must(target_store_open(book->db, &admin->ring, admin->domain, &admin->targets, &err), &err);
+    must(model_store_open(book->db, admin->domain, &admin->models, &err), &err);
     must(snapshot_reader_add(admin->domain, &admin->view.reader), &err);
     must(book_load(book->db, &prices, &err), &err);
     snapshot_swap(admin->domain, &admin->price_book, prices, book_free);
-    must(model_store_open(book->db, admin->domain, &admin->models, &err), &err);
     must(token_gate_new(&admin->ring, &admin->gate), &err);
     token_gate_open_setup(admin->gate, clock_wall_ms(), admin->setup);
     must(writer_start(book->db, book->path, &book->writer, &err), &err);
@@ -77,11 +77,11 @@ static void fill_parts(struct support_admin *admin)
     parts->admit = admin->book.admit;
     parts->keyring = admin->keyring;
     parts->targets = admin->targets;
+    parts->models = admin->models;
     parts->book = &admin->price_book;
     parts->view = &admin->view;
     admin->view.domain = admin->domain;
     (void)pthread_mutex_init(&admin->view.lock, NULL);
-    parts->models = admin->models;
     parts->ring = &admin->ring;
     parts->gate = admin->gate;
     parts->database_path = admin->book.path;
