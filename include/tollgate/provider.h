@@ -178,10 +178,11 @@ enum tg_refusal_reason {
     TG_REFUSAL_TOO_LARGE, /* the estimate alone exceeds the amount */
     TG_REFUSAL_RATE,      /* a minute's limit, or calls open at once */
     TG_REFUSAL_SPENT,     /* spent + estimate exceeds the amount */
-    TG_REFUSAL_HELD       /* it would fit but for calls that are open */
+    TG_REFUSAL_HELD,      /* it would fit but for calls that are open */
+    TG_REFUSAL_UNPRICED   /* the model has no price, and a limit in money applies */
 };
 
-/* "too_large", "rate", "spent", "held". Static storage. */
+/* "too_large", "rate", "spent", "held", "unpriced". Static storage. */
 const char *tg_refusal_reason_name(enum tg_refusal_reason reason);
 
 #define TG_AMOUNT_SIZE 32
@@ -189,11 +190,11 @@ const char *tg_refusal_reason_name(enum tg_refusal_reason reason);
 /* Why a limit turned a call down: the numbers of that instant, as the API writes them. */
 struct tg_refusal {
     enum tg_refusal_reason reason;
-    const char *limit_id;        /* "lim_..." */
-    const char *scope;           /* "organization", "team", "key" */
-    const char *metric;          /* "cost", "total_tokens", "requests", ... */
-    const char *window;          /* "month", ...; "" for calls open at once */
-    char amount[TG_AMOUNT_SIZE]; /* integers; of `cost` decimal USD */
+    char limit_id[TG_AMOUNT_SIZE]; /* "lim_..." */
+    const char *scope;             /* "organization", "team", "key" */
+    const char *metric;            /* "cost", "total_tokens", "requests", ... */
+    const char *window;            /* "month", ...; "" for calls open at once */
+    char amount[TG_AMOUNT_SIZE];   /* integers; of `cost` decimal USD */
     char spent[TG_AMOUNT_SIZE];
     char held[TG_AMOUNT_SIZE];
     char estimate[TG_AMOUNT_SIZE];
@@ -215,9 +216,10 @@ struct tg_error {
 struct tg_kind;
 
 enum tg_dialect_flags {
-    TG_DIALECT_IS_FREE = 1u << 0,    /* providers bill nothing for it: counting tokens */
-    TG_DIALECT_INPUT_ONLY = 1u << 1, /* no token comes out: embeddings */
-    TG_DIALECT_NO_MAXIMUM = 1u << 2  /* has no field that bounds the output */
+    TG_DIALECT_IS_FREE = 1u << 0,        /* providers bill nothing for it: counting tokens */
+    TG_DIALECT_INPUT_ONLY = 1u << 1,     /* no token comes out: embeddings */
+    TG_DIALECT_NO_MAXIMUM = 1u << 2,     /* has no field that bounds the output */
+    TG_DIALECT_ANTHROPIC_RATES = 1u << 3 /* its clients read anthropic-ratelimit-* */
 };
 
 struct tg_dialect {

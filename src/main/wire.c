@@ -11,6 +11,7 @@
 #include "pricing/model.h"
 #include "pricing/model_seed.h"
 #include "proxy/worker.h"
+#include "quota/admit.h"
 #include "routing/installation.h"
 #include "store/migrate.h"
 #include "store/txn.h"
@@ -42,6 +43,7 @@ struct wiring {
     struct secret_ring ring;
     struct db *db; /* until the writer takes it */
     struct ledger *ledger;
+    struct admit *admit;
     struct writer *writer;
     struct snapshot_domain *domain;
     struct keyring *keyring;
@@ -164,9 +166,11 @@ static enum tg_status load_snapshots(struct wiring *wiring, struct err *err)
 
 static enum tg_status start_writer(struct wiring *wiring, struct err *err)
 {
+    TRY(admit_open(wiring->db, wiring->ledger, &wiring->admit, err));
     TRY(writer_start(wiring->db, wiring->db_path, &wiring->writer, err));
     wiring->db = NULL; /* the writer's now */
     ledger_attach(wiring->ledger, wiring->writer);
+    admit_attach(wiring->admit, wiring->writer);
     return TG_OK;
 }
 
@@ -234,6 +238,7 @@ static void fill_services(struct wiring *wiring)
     services->models = wiring->models;
     services->secrets = &wiring->ring;
     services->ledger = wiring->ledger;
+    services->admit = wiring->admit;
     services->writer = wiring->writer;
     services->connector = wiring->connector;
     services->domain = wiring->domain;
@@ -366,6 +371,7 @@ static void take_down(struct wiring *wiring)
     if (wiring->domain != NULL)
         snapshot_swap(wiring->domain, &wiring->book, NULL, book_free);
     snapshot_domain_free(wiring->domain);
+    admit_close(wiring->admit);
     ledger_close(wiring->ledger);
     db_close(wiring->db);
     secret_ring_fini(&wiring->ring);

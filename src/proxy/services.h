@@ -30,6 +30,7 @@ struct proxy_services {
     const struct model_store *models; /* NULL: nothing is known of models */
     const struct secret_ring *secrets;
     struct ledger *ledger;
+    struct admit *admit;
     struct writer *writer;
     struct connector *connector;
     struct snapshot_domain *domain;

@@ -59,6 +59,7 @@ static void open_stores(struct support_admin *admin)
     token_gate_open_setup(admin->gate, clock_wall_ms(), admin->setup);
     must(writer_start(book->db, book->path, &book->writer, &err), &err);
     ledger_attach(book->ledger, book->writer);
+    admit_attach(book->admit, book->writer);
     must(reader_pool_new(book->path, 4, &admin->parts.readers, &err), &err);
 }
 
