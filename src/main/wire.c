@@ -197,9 +197,12 @@ static void fill_api_parts(struct wiring *wiring)
 
     parts->writer = wiring->writer;
     parts->ledger = wiring->ledger;
+    parts->admit = wiring->admit;
     parts->keyring = wiring->keyring;
     parts->targets = wiring->targets;
     parts->models = wiring->models;
+    parts->book = &wiring->book;
+    wiring->admin.view.domain = wiring->domain;
     parts->ring = &wiring->ring;
     parts->database_path = wiring->db_path;
     parts->is_draining = tells_draining;

@@ -4,6 +4,7 @@
 #include "net/fetch.h"
 #include "policy/key.h"
 #include "policy/token.h"
+#include "pricing/book.h"
 #include "pricing/model.h"
 #include "routing/target.h"
 #include "store/reader.h"
@@ -44,6 +45,7 @@ static void must(enum tg_status status, const struct err *err)
 static void open_stores(struct support_admin *admin)
 {
     struct support_book *book = &admin->book;
+    struct book *prices = NULL;
     struct err err = { 0 };
 
     must(secret_start(), &err);
@@ -55,6 +57,9 @@ static void open_stores(struct support_admin *admin)
     must(keyring_open(book->db, admin->domain, &admin->keyring, &err), &err);
     must(target_store_open(book->db, &admin->ring, admin->domain, &admin->targets, &err), &err);
     must(model_store_open(book->db, admin->domain, &admin->models, &err), &err);
+    must(snapshot_reader_add(admin->domain, &admin->view.reader), &err);
+    must(book_load(book->db, &prices, &err), &err);
+    snapshot_swap(admin->domain, &admin->price_book, prices, book_free);
     must(token_gate_new(&admin->ring, &admin->gate), &err);
     token_gate_open_setup(admin->gate, clock_wall_ms(), admin->setup);
     must(writer_start(book->db, book->path, &book->writer, &err), &err);
@@ -69,9 +74,14 @@ static void fill_parts(struct support_admin *admin)
 
     parts->writer = admin->book.writer;
     parts->ledger = admin->book.ledger;
+    parts->admit = admin->book.admit;
     parts->keyring = admin->keyring;
     parts->targets = admin->targets;
     parts->models = admin->models;
+    parts->book = &admin->price_book;
+    parts->view = &admin->view;
+    admin->view.domain = admin->domain;
+    (void)pthread_mutex_init(&admin->view.lock, NULL);
     parts->ring = &admin->ring;
     parts->gate = admin->gate;
     parts->database_path = admin->book.path;
@@ -114,11 +124,13 @@ void support_admin_stop(struct support_admin *admin)
     daemon_stop(admin->by_socket);
     reader_pool_free(admin->parts.readers);
     writer_stop(admin->book.writer, 1000);
+    admit_close(admin->book.admit);
     ledger_close(admin->book.ledger);
     target_store_close(admin->targets);
     model_store_close(admin->models);
     keyring_close(admin->keyring);
     token_gate_free(admin->gate);
+    snapshot_swap(admin->domain, &admin->price_book, NULL, book_free);
     snapshot_domain_free(admin->domain);
     secret_ring_fini(&admin->ring);
     support_book_remove(&admin->book);

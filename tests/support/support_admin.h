@@ -4,6 +4,7 @@
 #include "admin/api.h"
 #include "base/id.h"
 #include "net/daemon.h"
+#include "store/snapshot.h"
 #include "support/support_book.h"
 #include "web/assets.h"
 
@@ -18,6 +19,8 @@ struct support_admin {
     struct model_store *models;
     struct token_gate *gate;
     struct api_parts parts;
+    struct api_view view;
+    struct snapshot price_book; /* as it is at the start */
     struct assets assets;
     struct daemon *by_tcp;
     struct daemon *by_socket;
