@@ -241,7 +241,7 @@ check: deps layers
 
 # ThreadSanitizer over what has threads; the rest it would only slow down.
 THREADED_UNIT := net/loop base/log snapshot
-THREADED := writer reader ledger net/client net/connector integration/accounts server relay exchange \
+THREADED := writer reader ledger net/client net/connector net/fetch integration/accounts server relay exchange \
             admin daemon
 .PHONY: check-threads
 check-threads:
