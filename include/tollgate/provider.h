@@ -302,6 +302,8 @@ struct tg_kind {
     const char *output_field;                      /* that bounds a chat's output: "max_tokens" or
                                                       "max_completion_tokens"; NULL: the former */
     int64_t added_tokens;                          /* the provider adds to every prompt, at most */
+    const char *models_path; /* of its own list of models, behind base_url; NULL: "/models"; "": it
+                                has none */
 };
 
 #endif

@@ -188,6 +188,7 @@ static void fill_api_parts(struct wiring *wiring)
     parts->targets = wiring->targets;
     parts->ring = &wiring->ring;
     parts->database_path = wiring->db_path;
+    parts->ca_file = wiring->settings->ca_file;
     parts->is_draining = tells_draining;
     parts->is_writable = tells_writable;
     parts->ready_context = wiring;
