@@ -386,14 +386,17 @@ static bool has_same_origin(const char *a_url, const char *b_url)
            a.port == b.port && strcmp(a.host, b.host) == 0;
 }
 
+static struct span next_kind(const struct provider_job *job)
+{
+    return job->action == PROVIDER_UPSERT ? job->input.kind : span_from(job->before.kind);
+}
+
 /* The address after the change. */
 static enum tg_status next_url(struct provider_job *job, char base_url[PROVIDER_URL_SIZE],
                                struct err *err)
 {
     const struct provider *before = &job->before;
-    const struct span kind_name =
-        job->action == PROVIDER_UPSERT ? job->input.kind : span_from(before->kind);
-    const struct tg_kind *kind = catalogue_kind(kind_name);
+    const struct tg_kind *kind = catalogue_kind(next_kind(job));
     enum tg_status status;
 
     if (kind == NULL)
@@ -415,28 +418,35 @@ static enum tg_status next_url(struct provider_job *job, char base_url[PROVIDER_
     return TG_OK;
 }
 
-/* The change: where it is reached, or as whom, a list from before may not be its own. */
+/* When the list was stored that is its own after the change. Where the address or the secret is
+ * another, the one before may not be; it stays until there is a new one. */
+static int64_t next_models_ms(const struct provider_job *job, const char *base_url)
+{
+    const struct provider *before = &job->before;
+    const bool is_reached_as_before = !job->input.has_secret &&
+                                      strcmp(base_url, before->base_url) == 0 &&
+                                      span_equal(next_kind(job), span_from(before->kind));
+
+    return is_reached_as_before ? before->models_at_ms : 0;
+}
+
 static enum tg_status update(struct provider_job *job, struct db *db, struct err *err)
 {
     const struct provider *before = &job->before;
     const struct provider_input *input = &job->input;
-    const struct span kind = job->action == PROVIDER_UPSERT ? input->kind : span_from(before->kind);
     const bool is_enabled = job->action == PROVIDER_UPSERT ||
                             (input->has_is_enabled ? input->is_enabled : before->is_enabled);
     char base_url[PROVIDER_URL_SIZE];
-    bool keeps_models;
     struct stmt *stmt;
 
     TRY(next_url(job, base_url, err));
-    keeps_models = !input->has_secret && strcmp(base_url, before->base_url) == 0 &&
-                   span_equal(kind, span_from(before->kind));
     TRY(stmt_use(db, sql_update, &stmt, err));
     stmt_bind_int(stmt, 1, before->id);
     stmt_bind_text(stmt, 2, input->has_name ? input->name : span_from(before->name));
     stmt_bind_text(stmt, 3, span_from(base_url));
     stmt_bind_optional_int(stmt, 4, is_enabled ? 0 : clock_wall_ms(), 0);
-    stmt_bind_text(stmt, 5, kind);
-    stmt_bind_optional_int(stmt, 6, keeps_models ? before->models_at_ms : 0, 0);
+    stmt_bind_text(stmt, 5, next_kind(job));
+    stmt_bind_optional_int(stmt, 6, next_models_ms(job, base_url), 0);
     TRY(run_named(job, stmt, err));
     if (input->has_secret)
         TRY(store_secret(job, db, before, err));

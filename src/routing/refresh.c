@@ -15,6 +15,7 @@
 
 #define US_PER_S  1000000
 #define NS_PER_US 1000
+#define NS_PER_S  1000000000L
 #define PAGES_MAX (TARGETS_MAX / ACCOUNT_PAGE_MAX + 1)
 
 struct refresh {
@@ -186,9 +187,9 @@ static void wait_until(struct refresh *refresh, int64_t until_us)
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += left_us / US_PER_S;
     until.tv_nsec += left_us % US_PER_S * NS_PER_US;
-    if (until.tv_nsec >= NS_PER_US * US_PER_S) {
+    if (until.tv_nsec >= NS_PER_S) {
         until.tv_sec++;
-        until.tv_nsec -= NS_PER_US * US_PER_S;
+        until.tv_nsec -= NS_PER_S;
     }
     (void)pthread_cond_timedwait(&refresh->woken, &refresh->lock, &until);
 }
