@@ -205,6 +205,7 @@ static void fill_api_parts(struct wiring *wiring)
     wiring->admin.view.domain = wiring->domain;
     parts->ring = &wiring->ring;
     parts->database_path = wiring->db_path;
+    parts->ca_file = wiring->settings->ca_file;
     parts->is_draining = tells_draining;
     parts->is_writable = tells_writable;
     parts->ready_context = wiring;
