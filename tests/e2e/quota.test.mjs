@@ -10,7 +10,7 @@ import { APIError, openai } from './support/openai.mjs';
 import { costs } from './support/prices.mjs';
 import { Sim } from './support/sim.mjs';
 import { Tollgate } from './support/tollgate.mjs';
-import { parallel } from './support/wait.mjs';
+import { parallel, until } from './support/wait.mjs';
 
 let sim;
 let gate;
@@ -25,6 +25,13 @@ after(async () => {
 });
 
 const chat = (team, body, more = {}) => gate.chat({ key: team.key, body, ...more });
+
+/** Refusals of a kind, once they are written: the answer does not wait for that. */
+const refusals = (are) => until('a refusal', async () => {
+    const found = (await gate.get('/api/v1/refusals')).data.filter(are);
+
+    return found.length > 0 && found;
+});
 
 describe('a refusal', () => {
     test('of what is spent is an answer that no client tries again', async () => {
@@ -59,8 +66,7 @@ describe('a refusal', () => {
         await assert.rejects(client.chat.completions.create(
             { model: 'gpt-4o', messages: [{ role: 'user', content: 'x' }], max_tokens: 5 }),
         (error) => error instanceof APIError && error.status === 429 && error.code === 'project_spend_limit_exceeded');
-        const refused = (await gate.get('/api/v1/refusals')).data.filter((one) => one.team_id === team.id);
-        assert.equal(refused.length, 1);
+        assert.equal((await refusals((one) => one.team_id === team.id)).length, 1);
     });
 
     test('by the minute says when to come again, within the minute', async () => {
@@ -94,7 +100,7 @@ describe('a refusal', () => {
 
         assert.equal(answer.status, 429);
         assert.ok(!(await gate.calls()).some((one) => one.id === id && one.outcome !== 'refused'));
-        assert.ok((await gate.get('/api/v1/refusals')).data.some((one) => one.id === id && one.reason === 'too_large'));
+        assert.deepEqual((await refusals((one) => one.id === id)).map((one) => one.reason), ['too_large']);
         assert.equal(sim.bill().filter((line) => line.client_request === id).length, 0);
     });
 
