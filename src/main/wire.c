@@ -397,7 +397,7 @@ static void raise_descriptor_limit(void)
 static void serve_until_told(struct wiring *wiring, const sigset_t *signals)
 {
     const struct timespec minute = { .tv_sec = 60 };
-    struct upkeep upkeep = { wiring->writer, wiring->ledger, wiring->keyring, 0 };
+    struct upkeep upkeep = { wiring->writer, wiring->ledger, wiring->admit, wiring->keyring, 0 };
     int signal_number;
 
     while ((signal_number = sigtimedwait(signals, NULL, &minute)) < 0)
