@@ -45,6 +45,7 @@ struct price {
     enum price_unit unit;
     enum price_tier tier;
     bool is_override;        /* set by a person, not by a seed file */
+    int32_t team_id;         /* of an override: what that team is charged; 0: all, and the cost */
     int64_t unit_price_pusd; /* of one unit, 0..COST_PRICE_MAX */
     int64_t ctx_min;         /* holds from this many prompt tokens, 0..TG_COUNT_MAX */
     struct span variant;     /* of an image: quality/size; of a search: context=low; ... */
@@ -100,7 +101,7 @@ bool price_fits(enum tg_class class, enum price_unit unit, enum cost_per *ret_pe
 const char *price_complaint(const struct price *price);
 
 /* Order rows by all that says what they price (provider, model, class, unit, tier, ctx_min,
- * variant, window), dates aside. 0: they price the same thing at different times. */
+ * variant, window, team), dates aside. 0: they price the same thing at different times. */
 int price_compare_subject(const struct price *a, const struct price *b);
 
 #endif

@@ -5,13 +5,16 @@
 
 #define PRICE_COLUMNS                                                                              \
     "provider, model, component, unit, unit_price_pusd, tier, ctx_min, variant, utc_window, "      \
-    "valid_from_ms, valid_until_ms, as_of, sources, status, dissent, origin"
+    "valid_from_ms, valid_until_ms, as_of, sources, status, dissent, origin, team_id"
 
 static const char sql_read[] = "SELECT id, " PRICE_COLUMNS " FROM price"
                                " WHERE origin = 'seed' OR ?1 /* scan */";
 static const char sql_insert[] =
     "INSERT INTO price (" PRICE_COLUMNS ")"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 'seed')";
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+static const char sql_read_markups[] =
+    "SELECT id, side, provider, model, team_id, num, den, valid_from_ms, valid_until_ms, note"
+    " FROM price_markup ORDER BY id /* scan */";
 static const char sql_close[] = "UPDATE price SET valid_until_ms = ?2 WHERE id = ?1";
 /* A program that was put back to an older version brings its older file: the latest one counts. */
 static const char sql_is_latest_seed[] =
@@ -48,6 +51,7 @@ static enum tg_status read_row(struct price_list *list, const struct stmt *stmt,
         .valid_from_ms = stmt_int(stmt, 10),
         .valid_until_ms = stmt_int(stmt, 11),
         .is_override = span_equal(stmt_text(stmt, 16), SPAN("override")),
+        .team_id = (int32_t)stmt_int(stmt, 17),
     };
 
     if (!price_class_from_name(stmt_text(stmt, 3), &price.class))
@@ -82,6 +86,44 @@ enum tg_status table_read(struct db *db, enum table_origin origin, struct price_
     return TG_OK;
 }
 
+static enum tg_status read_markup(struct markup_list *list, const struct stmt *stmt,
+                                  struct err *err)
+{
+    struct markup markup = {
+        .id = stmt_int(stmt, 0),
+        .provider = stmt_text(stmt, 2),
+        .model = stmt_text(stmt, 3),
+        .team_id = (int32_t)stmt_int(stmt, 4),
+        .factor = { stmt_int(stmt, 5), stmt_int(stmt, 6) },
+        .valid_from_ms = stmt_int(stmt, 7),
+        .valid_until_ms = stmt_int(stmt, 8),
+        .note = stmt_text(stmt, 9),
+    };
+
+    if (!markup_side_from_name(stmt_text(stmt, 1), &markup.side))
+        return err_set(err, TG_CORRUPT, "price_markup %lld: side is not a known one",
+                       (long long)markup.id);
+    const enum tg_status status = markup_list_add(list, &markup);
+
+    if (status == TG_TOO_LARGE)
+        return err_set(err, status, "price_markup: more than %d rows", MARKUP_ROWS_MAX);
+    return status;
+}
+
+enum tg_status table_read_markups(struct db *db, struct markup_list *list, struct err *err)
+{
+    AUTO(stmt) stmt = { 0 };
+    bool has_row = true;
+
+    TRY(stmt_prepare(&stmt, db, sql_read_markups, err));
+    TRY(stmt_step(&stmt, &has_row, err));
+    while (has_row) {
+        TRY(read_markup(list, &stmt, err));
+        TRY(stmt_step(&stmt, &has_row, err));
+    }
+    return TG_OK;
+}
+
 static enum tg_status insert_row(struct stmt *stmt, const struct price *price, struct err *err)
 {
     stmt_bind_text(stmt, 1, price->provider);
@@ -99,6 +141,8 @@ static enum tg_status insert_row(struct stmt *stmt, const struct price *price, s
     stmt_bind_text(stmt, 13, price->sources);
     stmt_bind_text(stmt, 14, price->status);
     stmt_bind_text(stmt, 15, price->dissent);
+    stmt_bind_text(stmt, 16, price->is_override ? SPAN("override") : SPAN("seed"));
+    stmt_bind_optional_int(stmt, 17, price->team_id, 0);
     return stmt_run(stmt, err);
 }
 

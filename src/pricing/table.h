@@ -1,10 +1,12 @@
 #ifndef PRICING_TABLE_H
 #define PRICING_TABLE_H
 
+#include "pricing/markup.h"
 #include "pricing/price.h"
 #include "pricing/seed.h"
 
-/* The table `price` and the list of seed files taken in. All run in the caller's transaction. */
+/* The tables `price` and `price_markup`, and the list of seed files taken in. All run in the
+ * caller's transaction. */
 
 struct db;
 
@@ -17,7 +19,14 @@ enum table_origin { TABLE_SEED, TABLE_ALL };
 TG_MUST_CHECK enum tg_status table_read(struct db *db, enum table_origin origin,
                                         struct price_list *list, struct err *err);
 
-/* Close and insert what the plan says; inserted rows are seed rows.
+/* Append the markups, in the order of their ids.
+ *
+ * Errors  as table_read */
+TG_MUST_CHECK enum tg_status table_read_markups(struct db *db, struct markup_list *list,
+                                                struct err *err);
+
+/* Close and insert what the plan says. Inserted rows are overrides where they say so, else seed
+ * rows.
  *
  * Errors  TG_IO; TG_NO_MEMORY; TG_INTERNAL */
 TG_MUST_CHECK enum tg_status table_apply(struct db *db, const struct seed_plan *plan,
