@@ -13,6 +13,7 @@
  * Thread: any number at once, the daemon's. */
 
 struct keyring;
+struct price_store;
 struct ledger;
 struct reader_pool;
 struct secret_ring;
@@ -21,6 +22,8 @@ struct token_gate;
 struct writer;
 
 #define API_BODY_MAX         ((size_t)1 << 20)
+#define API_IMPORT_PATH      "/api/v1/prices/import"
+#define API_IMPORT_MAX       ((size_t)4 << 20) /* a whole price map, as a JSON string */
 #define API_ANSWER_MAX       ((size_t)64 << 20)
 #define API_ARENA_MAX        ((size_t)8 << 20)
 #define API_PAGE_DEFAULT     50
@@ -34,6 +37,7 @@ struct api_parts {
     struct ledger *ledger;
     struct keyring *keyring;      /* NULL: no worker loops run */
     struct target_store *targets; /* likewise */
+    struct price_store *prices;
     const struct secret_ring *ring;
     struct token_gate *gate;
     const char *database_path;

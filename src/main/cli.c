@@ -22,6 +22,7 @@ static const struct cli_command *const tables[] = {
     commands_of_accounts,
     commands_of_providers,
     commands_of_usage,
+    commands_of_prices,
     commands_of_system,
 };
 #define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))

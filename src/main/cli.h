@@ -42,7 +42,14 @@ enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
     X(LIMIT, "limit", "N", "rows at most  (100)")                                                  \
     X(ALL, "all", NULL, "archived and revoked ones too")                                           \
     X(ACTION, "action", "ACTION", "charge, release or amount")                                     \
-    X(AMOUNT, "amount", "USD", "for the action amount")
+    X(AMOUNT, "amount", "USD", "for the action amount")                                            \
+    X(CLASS, "class", "CLASS", "of usage: input, output, cache_read, ...")                         \
+    X(TIER, "tier", "TIER", "batch, flex, standard, priority or fast")                             \
+    X(ORIGIN, "origin", "ORIGIN", "seed or override")                                              \
+    X(AS_OF, "as-of", "TIME", "what held then: 2026-11-24")                                        \
+    X(UNIT_PRICE, "unit-price", "USD", "of one unit: 0.000003")                                    \
+    X(PER_MILLION, "per-million", "USD", "of a million units: 3.00")                               \
+    X(DRY_RUN, "dry-run", NULL, "only say what would change")
 
 enum cli_option {
 #define CLI_OPTION_NAME(name, option, value, help) CLI_##name,

@@ -7,7 +7,8 @@
 
 extern const struct cli_command commands_of_accounts[];  /* team, key, token */
 extern const struct cli_command commands_of_providers[]; /* provider */
-extern const struct cli_command commands_of_usage[];     /* calls, holds, usage */
+extern const struct cli_command commands_of_usage[];
+extern const struct cli_command commands_of_prices[];     /* calls, holds, usage */
 extern const struct cli_command commands_of_system[];    /* verify, backup, doctor */
 
 #endif

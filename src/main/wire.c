@@ -7,7 +7,7 @@
 #include "main/settings.h"
 #include "main/upkeep.h"
 #include "main/wire_admin.h"
-#include "pricing/book.h"
+#include "metering/price_store.h"
 #include "proxy/worker.h"
 #include "routing/installation.h"
 #include "store/migrate.h"
@@ -44,7 +44,7 @@ struct wiring {
     struct snapshot_domain *domain;
     struct keyring *keyring;
     struct target_store *targets;
-    struct snapshot book;
+    struct price_store *prices;
     struct connector *connector;
     struct server_budget budget;
     struct proxy_services services;
@@ -118,11 +118,11 @@ static enum tg_status know_itself(struct wiring *wiring, struct err *err)
 
 static enum tg_status load_book(struct wiring *wiring, struct err *err)
 {
-    struct book *book = NULL;
+    TRY(price_store_open(wiring->db, wiring->domain, &wiring->prices, err));
 
-    TRY(book_load(wiring->db, &book, err));
-    snapshot_swap(wiring->domain, &wiring->book, book, book_free);
-    log_event(LOG_INFO, "price book", LOG_FI("rows", book_row_count(book)));
+    AUTO(price_stay) stay = price_stay_begin(wiring->prices);
+
+    log_event(LOG_INFO, "price book", LOG_FI("rows", book_row_count(stay.book)));
     return TG_OK;
 }
 
@@ -186,6 +186,7 @@ static void fill_api_parts(struct wiring *wiring)
     parts->ledger = wiring->ledger;
     parts->keyring = wiring->keyring;
     parts->targets = wiring->targets;
+    parts->prices = wiring->prices;
     parts->ring = &wiring->ring;
     parts->database_path = wiring->db_path;
     parts->is_draining = tells_draining;
@@ -220,7 +221,7 @@ static void fill_services(struct wiring *wiring)
     wiring->budget.max_bytes = BUDGET_BYTES;
     services->keyring = wiring->keyring;
     services->targets = wiring->targets;
-    services->book = &wiring->book;
+    services->book = price_store_snapshot(wiring->prices);
     services->secrets = &wiring->ring;
     services->ledger = wiring->ledger;
     services->writer = wiring->writer;
@@ -351,8 +352,7 @@ static void take_down(struct wiring *wiring)
         worker_free(wiring->workers[i]);
     target_store_close(wiring->targets);
     keyring_close(wiring->keyring);
-    if (wiring->domain != NULL)
-        snapshot_swap(wiring->domain, &wiring->book, NULL, book_free);
+    price_store_close(wiring->prices);
     snapshot_domain_free(wiring->domain);
     ledger_close(wiring->ledger);
     db_close(wiring->db);

@@ -45,18 +45,24 @@ static bool is_factor(struct cost_factor factor)
     return within(factor.num, COST_FACTOR_MAX) && within(factor.den, COST_FACTOR_MAX);
 }
 
+static struct cost_factor reduce(struct cost_factor factor)
+{
+    const int64_t divisor = gcd(factor.num, factor.den);
+
+    return (struct cost_factor){ factor.num / divisor, factor.den / divisor };
+}
+
 enum tg_status cost_factor_multiply(struct cost_factor a, struct cost_factor b,
                                     struct cost_factor *ret_product)
 {
-    const struct cost_factor x = plain(a);
-    const struct cost_factor y = plain(b);
+    const struct cost_factor x = reduce(plain(a));
+    const struct cost_factor y = reduce(plain(b));
     int64_t across;
     int64_t down;
 
     if (!is_factor(a) || !is_factor(b))
         return TG_OUT_OF_RANGE;
-    /* Two of them are in lowest terms once each numerator shares nothing with either denominator.
-     */
+    /* In lowest terms once each numerator shares nothing with either denominator. */
     across = gcd(x.num, y.den);
     down = gcd(y.num, x.den);
 

@@ -59,6 +59,7 @@ enum tg_status markup_list_add(struct markup_list *list, const struct markup *ma
     }
     TRY(keep(list, &copy.provider));
     TRY(keep_lower(list, &copy.model));
+    TRY(keep(list, &copy.team_public_id));
     TRY(keep(list, &copy.note));
     list->rows[list->count++] = copy;
     return TG_OK;

@@ -28,6 +28,7 @@ struct markup {
     struct span provider; /* of the book; empty: any */
     struct span model;    /* a name, or a prefix*, in lower case; empty: any */
     int32_t team_id;      /* 0: all */
+    struct span team_public_id;
     struct cost_factor factor;
     int64_t valid_from_ms;
     int64_t valid_until_ms;

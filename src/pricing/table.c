@@ -7,13 +7,25 @@
     "provider, model, component, unit, unit_price_pusd, tier, ctx_min, variant, utc_window, "      \
     "valid_from_ms, valid_until_ms, as_of, sources, status, dissent, origin, team_id"
 
+#define TEAM_COLUMN 18 /* of sql_list, behind PRICE_COLUMNS */
+
 static const char sql_read[] = "SELECT id, " PRICE_COLUMNS " FROM price"
                                " WHERE origin = 'seed' OR ?1 /* scan */";
+static const char sql_list[] =
+    "SELECT id, " PRICE_COLUMNS ", (SELECT public_id FROM team WHERE team.id = price.team_id)"
+    " FROM price WHERE id > ?1 AND (?2 = 0 OR id = ?2)"
+    " AND (?3 < 0 OR (valid_from_ms <= ?3 AND valid_until_ms > ?3))"
+    " AND (?4 = '' OR team_id = (SELECT t.id FROM team AS t WHERE t.public_id = ?4))"
+    " AND (?5 = 0 OR origin = CASE ?5 WHEN 1 THEN 'seed' ELSE 'override' END)"
+    " AND (?6 = '' OR provider = ?6) AND (?7 = '' OR model = ?7 COLLATE NOCASE)"
+    " AND (?8 = '' OR component = ?8) AND (?9 = '' OR tier = ?9)"
+    " ORDER BY id LIMIT ?10 /* scan */";
 static const char sql_insert[] =
     "INSERT INTO price (" PRICE_COLUMNS ")"
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 static const char sql_read_markups[] =
-    "SELECT id, side, provider, model, team_id, num, den, valid_from_ms, valid_until_ms, note"
+    "SELECT id, side, provider, model, team_id, num, den, valid_from_ms, valid_until_ms, note,"
+    " (SELECT public_id FROM team WHERE team.id = price_markup.team_id)"
     " FROM price_markup ORDER BY id /* scan */";
 static const char sql_close[] = "UPDATE price SET valid_until_ms = ?2 WHERE id = ?1";
 /* A program that was put back to an older version brings its older file: the latest one counts. */
@@ -98,6 +110,7 @@ static enum tg_status read_markup(struct markup_list *list, const struct stmt *s
         .valid_from_ms = stmt_int(stmt, 7),
         .valid_until_ms = stmt_int(stmt, 8),
         .note = stmt_text(stmt, 9),
+        .team_public_id = stmt_text(stmt, 10),
     };
 
     if (!markup_side_from_name(stmt_text(stmt, 1), &markup.side))
@@ -144,6 +157,42 @@ static enum tg_status insert_row(struct stmt *stmt, const struct price *price, s
     stmt_bind_text(stmt, 16, price->is_override ? SPAN("override") : SPAN("seed"));
     stmt_bind_optional_int(stmt, 17, price->team_id, 0);
     return stmt_run(stmt, err);
+}
+
+enum tg_status table_insert(struct db *db, const struct price *price, struct err *err)
+{
+    struct stmt *stmt;
+
+    TRY(stmt_use(db, sql_insert, &stmt, err));
+    return insert_row(stmt, price, err);
+}
+
+enum tg_status table_list(struct db *db, const struct table_query *query, struct price_list *list,
+                          struct err *err)
+{
+    AUTO(stmt) stmt = { 0 };
+    bool has_row = true;
+
+    TRY(stmt_prepare(&stmt, db, sql_list, err));
+    /* So that one row is found by its key. */
+    stmt_bind_int(&stmt, 1, query->id > 0 ? query->id - 1 : query->after_id);
+    stmt_bind_int(&stmt, 2, query->id);
+    stmt_bind_int(&stmt, 3, query->as_of_ms);
+    stmt_bind_text(&stmt, 4, query->team_public_id);
+    stmt_bind_int(&stmt, 5, query->origin);
+    stmt_bind_text(&stmt, 6, query->provider);
+    stmt_bind_text(&stmt, 7, query->model);
+    stmt_bind_text(&stmt, 8, query->component);
+    stmt_bind_text(&stmt, 9, query->tier);
+    stmt_bind_int(&stmt, 10, query->limit);
+    TRY(stmt_step(&stmt, &has_row, err));
+    while (has_row) {
+        TRY(read_row(list, &stmt, err));
+        TRY(price_list_copy(list, stmt_text(&stmt, TEAM_COLUMN),
+                            &list->rows[list->count - 1].team_public_id));
+        TRY(stmt_step(&stmt, &has_row, err));
+    }
+    return TG_OK;
 }
 
 enum tg_status table_apply(struct db *db, const struct seed_plan *plan, struct err *err)

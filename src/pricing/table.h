@@ -32,6 +32,32 @@ TG_MUST_CHECK enum tg_status table_read_markups(struct db *db, struct markup_lis
 TG_MUST_CHECK enum tg_status table_apply(struct db *db, const struct seed_plan *plan,
                                          struct err *err);
 
+/* Insert one row, as an override or a seed row, whatever its id.
+ *
+ * Errors  as table_apply */
+TG_MUST_CHECK enum tg_status table_insert(struct db *db, const struct price *price,
+                                          struct err *err);
+
+/* Which rows, by id. */
+struct table_query {
+    int64_t id;       /* this one alone; 0: any */
+    int64_t after_id; /* behind this one */
+    int64_t limit;    /* rows at most */
+    int64_t as_of_ms; /* that hold then; -1: ever */
+    int origin;       /* 0 any, 1 seed, 2 override */
+    /* Empty: any. */
+    struct span team_public_id; /* set for that team */
+    struct span provider;
+    struct span model; /* as it is written, in any case */
+    struct span component;
+    struct span tier;
+};
+/* Append the rows to an initialised list.
+ *
+ * Errors  as table_read */
+TG_MUST_CHECK enum tg_status table_list(struct db *db, const struct table_query *query,
+                                        struct price_list *list, struct err *err);
+
 /* Whether the file with that SHA-256 (64 hex digits) is the one taken in last. */
 TG_MUST_CHECK enum tg_status table_is_latest_seed(struct db *db, const char *sha256_hex,
                                                   bool *ret_is_latest, struct err *err);

@@ -1,6 +1,7 @@
 #include "support/support_admin.h"
 
 #include "base/clock.h"
+#include "metering/price_store.h"
 #include "net/fetch.h"
 #include "policy/key.h"
 #include "policy/token.h"
@@ -53,6 +54,7 @@ static void open_stores(struct support_admin *admin)
     must(snapshot_domain_new(&admin->domain), &err);
     must(keyring_open(book->db, admin->domain, &admin->keyring, &err), &err);
     must(target_store_open(book->db, &admin->ring, admin->domain, &admin->targets, &err), &err);
+    must(price_store_open(book->db, admin->domain, &admin->prices, &err), &err);
     must(token_gate_new(&admin->ring, &admin->gate), &err);
     token_gate_open_setup(admin->gate, clock_wall_ms(), admin->setup);
     must(writer_start(book->db, book->path, &book->writer, &err), &err);
@@ -68,6 +70,7 @@ static void fill_parts(struct support_admin *admin)
     parts->ledger = admin->book.ledger;
     parts->keyring = admin->keyring;
     parts->targets = admin->targets;
+    parts->prices = admin->prices;
     parts->ring = &admin->ring;
     parts->gate = admin->gate;
     parts->database_path = admin->book.path;
@@ -87,6 +90,8 @@ void support_admin_start(struct support_admin *admin)
         .handle = api_handle,
         .context = &admin->parts,
         .body_max_bytes = API_BODY_MAX,
+        .long_body_path = API_IMPORT_PATH,
+        .long_body_max_bytes = API_IMPORT_MAX,
         .connections_max = 64,
     };
     struct err err = { 0 };
@@ -112,6 +117,7 @@ void support_admin_stop(struct support_admin *admin)
     writer_stop(admin->book.writer, 1000);
     ledger_close(admin->book.ledger);
     target_store_close(admin->targets);
+    price_store_close(admin->prices);
     keyring_close(admin->keyring);
     token_gate_free(admin->gate);
     snapshot_domain_free(admin->domain);
