@@ -187,12 +187,13 @@ instructions: deps
 ## make fuzz           every target for T seconds
 T ?= 60
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SRC := $(wildcard src/base/*.c src/providers/*.c)
+FUZZ_SRC := $(wildcard src/base/*.c src/providers/*.c src/store/*.c) src/ledger/account.c \
+            src/policy/zone.c src/policy/period.c
 build/fuzz/%: tests/fuzz/fuzz_%.c $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@clang-14 -std=gnu17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	    -Iinclude -Isrc -Itests -o $@ $^ -lcjson -lsodium -lpthread
+	    -Iinclude -Isrc -Itests -o $@ $^ -lcjson -lsodium -lsqlite3 -lpthread
 fuzz: $(FUZZ:%=build/fuzz/%)
 	@for t in $(FUZZ); do mkdir -p build/fuzz/corpus/$$t; \
 	    build/fuzz/$$t -max_total_time=$(T) -verbosity=0 -print_final_stats=1 build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; done
@@ -286,7 +287,7 @@ $(OUT)/book_bench: tests/bench/book.c $(LIB)
 
 # --- what a machine needs ----------------------------------------------------------------------
 APT := gcc make pkg-config libc6-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev \
-       libcjson-dev libsodium-dev check ca-certificates
+       libcjson-dev libsodium-dev check ca-certificates tzdata
 APT_TEST := nodejs npm python3 nginx-light haproxy strace faketime curl openssl procps valgrind \
        clang-14 libclang-rt-14-dev clang-format clang-tidy
 LLHTTP_APT := $(shell apt-cache show libllhttp-dev >/dev/null 2>&1 && echo libllhttp-dev || echo node-llhttp)

@@ -6,17 +6,23 @@
 #include "net/daemon.h"
 #include "policy/token.h"
 
+#include <pthread.h>
+
 /* The REST API of the admin listener: one table of routes, each with the roles that may use it;
  * what the table does not name is refused. Handlers read through the reader pool and write through
  * jobs of the ledger writer; they hold no rules of their own.
  *
  * Thread: any number at once, the daemon's. */
 
+struct admit;
 struct keyring;
 struct price_store;
 struct ledger;
+struct model_store;
 struct reader_pool;
 struct secret_ring;
+struct snapshot;
+struct snapshot_domain;
 struct target_store;
 struct token_gate;
 struct writer;
@@ -30,14 +36,25 @@ struct writer;
 #define API_POINTER_SIZE     64
 #define API_TEST_DEADLINE_MS 10000
 
+/* A place among the readers of what the worker loops read, for one request at a time. */
+struct api_view {
+    struct snapshot_domain *domain;
+    int reader;
+    pthread_mutex_t lock;
+};
+
 /* What it stands on; all of it outlives the daemon. */
 struct api_parts {
     struct reader_pool *readers;
     struct writer *writer;
     struct ledger *ledger;
+    struct admit *admit;
     struct keyring *keyring;      /* NULL: no worker loops run */
     struct target_store *targets; /* likewise */
     struct price_store *prices;
+    struct model_store *models;   /* likewise */
+    const struct snapshot *book;  /* of struct book; likewise */
+    struct api_view *view;        /* of targets and book; likewise */
     const struct secret_ring *ring;
     struct token_gate *gate;
     const char *database_path;

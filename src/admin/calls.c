@@ -25,14 +25,6 @@ static void put_id(struct json_writer *w, const char *name, int64_t id)
     json_string(w, name, text);
 }
 
-static void put_optional(struct json_writer *w, const char *name, struct span text)
-{
-    if (text.len > 0)
-        json_text(w, name, text);
-    else
-        json_null(w, name);
-}
-
 static void put_usage(struct json_writer *w, const struct tg_usage *usage)
 {
     json_open_object(w, "usage");
@@ -43,7 +35,7 @@ static void put_usage(struct json_writer *w, const struct tg_usage *usage)
     json_close_object(w);
 }
 
-static void put_flags(struct json_writer *w, uint32_t flags)
+void calls_put_flags(struct json_writer *w, uint32_t flags)
 {
     json_open_array(w, "flags");
     for (int bit = 0; call_flag_name(bit) != NULL; bit++) {
@@ -80,7 +72,7 @@ static void put_charge(struct json_writer *w, const struct call_entry *entry)
     json_text(w, "dialect", entry->dialect);
     json_text(w, "provider", entry->provider);
     json_text(w, "model", entry->model);
-    put_optional(w, "served_model", entry->served_model);
+    json_optional(w, "served_model", entry->served_model);
     json_bool(w, "stream", (row->flags & LEDGER_STREAM) != 0);
     put_int_from(w, "status", row->http_status, 1);
     json_string(w, "outcome", ledger_outcome_name(row->outcome));
@@ -91,7 +83,7 @@ static void put_charge(struct json_writer *w, const struct call_entry *entry)
     json_money(w, "cost", row->cost_nusd);
     json_money(w, "provider_cost", row->provider_cost_nusd);
     json_string(w, "source", ledger_source_name(row->source));
-    put_flags(w, row->flags);
+    calls_put_flags(w, row->flags);
     put_int_from(w, "ttft_ms", row->ttft_ms, 0);
     json_int(w, "total_ms", row->total_ms);
 }
@@ -172,14 +164,6 @@ struct receipt {
     bool has_fractions; /* a factor, or a price by the second or the hour, has left a fraction */
 };
 
-static void put_pusd(struct json_writer *w, const char *name, __int128 pusd)
-{
-    char text[MONEY_PUSD_TEXT_SIZE];
-
-    money_format_pusd(pusd, text);
-    json_string(w, name, text);
-}
-
 static int per_of(enum tg_class class, struct span unit_name)
 {
     enum price_unit unit;
@@ -214,16 +198,19 @@ static void put_row(struct receipt *receipt, const struct call_rate *rate)
     struct json_writer *w = &receipt->w;
 
     json_open_object(w, "price");
-    json_int(w, "id", rate->price_id);
-    put_optional(w, "provider", rate->provider);
-    put_optional(w, "model", rate->model);
-    put_optional(w, "tier", rate->tier);
+    if (rate->price_id > 0)
+        json_int(w, "id", rate->price_id);
+    else
+        json_null(w, "id"); /* an owner's ceiling price */
+    json_optional(w, "provider", rate->provider);
+    json_optional(w, "model", rate->model);
+    json_optional(w, "tier", rate->tier);
     json_int(w, "ctx_min", rate->ctx_min);
-    put_optional(w, "variant", rate->variant);
-    put_optional(w, "utc_window", rate->utc_window);
+    json_optional(w, "variant", rate->variant);
+    json_optional(w, "utc_window", rate->utc_window);
     json_time(w, "valid_from", rate->valid_from_ms);
     json_time(w, "valid_until", rate->valid_until_ms == PRICE_FOREVER ? 0 : rate->valid_until_ms);
-    put_optional(w, "origin", rate->origin);
+    json_optional(w, "origin", rate->origin);
     json_string(w, "rule", rule_of(receipt, rate));
     json_close_object(w);
 }
@@ -251,8 +238,8 @@ static enum tg_status on_rate(void *context, const struct call_rate *rate)
     json_open_object(w, NULL);
     json_string(w, "class", name);
     json_int(w, "count", receipt->row->usage.count[class]);
-    put_pusd(w, "unit_price", rate->unit_price_pusd);
-    put_optional(w, "unit", rate->unit);
+    json_pusd(w, "unit_price", rate->unit_price_pusd);
+    json_optional(w, "unit", rate->unit);
     if (rate->factor_den != 0) {
         char factor[64];
 
@@ -260,7 +247,7 @@ static enum tg_status on_rate(void *context, const struct call_rate *rate)
                        (long long)rate->factor_den);
         json_string(w, "factor", factor);
     }
-    put_pusd(w, "product", product / divisor);
+    json_pusd(w, "product", product / divisor);
     put_row(receipt, rate);
     json_close_object(w);
     return TG_OK;
@@ -276,7 +263,7 @@ static enum tg_status put_sum(struct receipt *receipt)
         TRY(call_rates(receipt->db, receipt->row->rate_set_id, on_rate, receipt,
                        &receipt->call->err));
     json_close_array(w);
-    put_pusd(w, "exact", receipt->sum_pusd);
+    json_pusd(w, "exact", receipt->sum_pusd);
     json_bool(w, "exact_is_cut", receipt->has_fractions);
     json_string(w, "rounding", "once, half to even, to 9 decimals");
     json_money(w, "charged", receipt->row->cost_nusd);
@@ -319,10 +306,10 @@ static enum tg_status put_detail(struct receipt *receipt)
         json_raw(w, "raw_usage", detail.raw_usage);
     else
         json_text(w, "raw_usage", detail.raw_usage);
-    put_optional(w, "response_id", detail.response_id);
-    put_optional(w, "upstream_request_id", detail.upstream_request_id);
-    put_optional(w, "client", detail.client);
-    put_optional(w, "error", detail.error);
+    json_optional(w, "response_id", detail.response_id);
+    json_optional(w, "upstream_request_id", detail.upstream_request_id);
+    json_optional(w, "client", detail.client);
+    json_optional(w, "error", detail.error);
     return TG_OK;
 }
 
@@ -365,7 +352,7 @@ static enum tg_status on_receipt(void *context, const struct call_entry *entry)
     api_begin(receipt->call, w);
     json_open_object(w, NULL);
     put_charge(w, entry);
-    put_optional(w, "tier", entry->tier);
+    json_optional(w, "tier", entry->tier);
     json_int(w, "prompt_tokens", entry->row.usage.prompt_tokens);
     json_int(w, "reasoning_tokens", entry->row.usage.reasoning_tokens);
     put_hold(w, &entry->row);

@@ -18,22 +18,6 @@
 
 /* --- one price -------------------------------------------------------------------------------- */
 
-static void put_optional(struct json_writer *w, const char *name, struct span text)
-{
-    if (text.len > 0)
-        json_text(w, name, text);
-    else
-        json_null(w, name);
-}
-
-static void put_pusd(struct json_writer *w, const char *name, __int128 pusd)
-{
-    char text[MONEY_PUSD_TEXT_SIZE];
-
-    money_format_pusd(pusd, text);
-    json_string(w, name, text);
-}
-
 static void put_until(struct json_writer *w, int64_t until_ms)
 {
     json_time(w, "valid_until", until_ms == PRICE_FOREVER ? 0 : until_ms);
@@ -47,20 +31,20 @@ static void put_price(struct json_writer *w, const char *name, const struct pric
     json_text(w, "model", price->model);
     json_string(w, "class", tg_class_name(price->class));
     json_string(w, "unit", price_unit_name(price->unit));
-    put_pusd(w, "unit_price", price->unit_price_pusd);
-    put_pusd(w, "per_million", (__int128)price->unit_price_pusd * MILLION);
+    json_pusd(w, "unit_price", price->unit_price_pusd);
+    json_pusd(w, "per_million", (__int128)price->unit_price_pusd * MILLION);
     json_string(w, "tier", price_tier_name(price->tier));
     json_int(w, "ctx_min", price->ctx_min);
-    put_optional(w, "variant", price->variant);
-    put_optional(w, "utc_window", price->utc_window);
+    json_optional(w, "variant", price->variant);
+    json_optional(w, "utc_window", price->utc_window);
     json_time(w, "valid_from", price->valid_from_ms);
     put_until(w, price->valid_until_ms);
     json_string(w, "origin", price->is_override ? "override" : "seed");
-    put_optional(w, "team_id", price->team_public_id);
-    put_optional(w, "as_of", price->as_of);
-    put_optional(w, "sources", price->sources);
-    put_optional(w, "status", price->status);
-    put_optional(w, "dissent", price->dissent);
+    json_optional(w, "team_id", price->team_public_id);
+    json_optional(w, "as_of", price->as_of);
+    json_optional(w, "sources", price->sources);
+    json_optional(w, "status", price->status);
+    json_optional(w, "dissent", price->dissent);
     json_close_object(w);
 }
 
@@ -319,7 +303,7 @@ static void put_factor(struct json_writer *w, const char *name, struct cost_fact
     const __int128 num = is_plain ? 1 : factor.num;
     const int64_t den = is_plain ? 1 : factor.den;
 
-    put_pusd(w, name, num * 1000000000000 / den);
+    json_pusd(w, name, num * 1000000000000 / den);
 }
 
 static void put_markup(struct json_writer *w, const struct markup *markup)
@@ -327,13 +311,13 @@ static void put_markup(struct json_writer *w, const struct markup *markup)
     json_open_object(w, NULL);
     json_int(w, "id", markup->id);
     json_string(w, "side", markup_side_name(markup->side));
-    put_optional(w, "provider", markup->provider);
-    put_optional(w, "model", markup->model);
-    put_optional(w, "team_id", markup->team_public_id);
+    json_optional(w, "provider", markup->provider);
+    json_optional(w, "model", markup->model);
+    json_optional(w, "team_id", markup->team_public_id);
     put_factor(w, "factor", markup->factor);
     json_time(w, "valid_from", markup->valid_from_ms);
     put_until(w, markup->valid_until_ms);
-    put_optional(w, "note", markup->note);
+    json_optional(w, "note", markup->note);
     json_close_object(w);
 }
 
@@ -460,8 +444,8 @@ static enum tg_status put_rate(struct api_call *call, struct db *db, struct json
 
     price_list_init(&list);
     TRY(table_list(db, &query, &list, &call->err));
-    put_pusd(w, "unit_price", rate->unit_price_pusd);
-    put_pusd(w, "per_million", (__int128)rate->unit_price_pusd * MILLION);
+    json_pusd(w, "unit_price", rate->unit_price_pusd);
+    json_pusd(w, "per_million", (__int128)rate->unit_price_pusd * MILLION);
     json_string(w, "per", per[rate->per]);
     put_factor(w, "factor", rate->factor);
     json_bool(w, "is_fallback", rate->is_fallback);
@@ -540,7 +524,7 @@ enum tg_status prices_match(struct api_call *call)
     json_text(&w, "asked", query.model);
     json_string(&w, "rule", match_rule_name(matched.rule));
     json_string(&w, "model", matched.model[0] != '\0' ? matched.model : NULL);
-    put_optional(&w, "region", query.region);
+    json_optional(&w, "region", query.region);
     json_time(&w, "at", query.at_ms);
     TRY(put_rates(call, reader.db, &w, &matched.rates));
     json_close_object(&w);
@@ -579,7 +563,7 @@ static void put_difference(struct json_writer *w, const struct import_difference
 {
     json_open_object(w, NULL);
     if (difference->change == IMPORT_CHANGED) {
-        put_pusd(w, "unit_price_before", difference->before_pusd);
+        json_pusd(w, "unit_price_before", difference->before_pusd);
         json_int(w, "price_id_before", difference->before_price_id);
     }
     put_price(w, "price", &difference->price);

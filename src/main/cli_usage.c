@@ -1,3 +1,4 @@
+#include "main/ask.h"
 #include "main/commands.h"
 
 #include <stdio.h>
@@ -11,6 +12,11 @@ static const char *const call_members[] = {
 };
 static const char *const hold_members[] = { "id",       "created_at", "age_ms", "team_id", "key_id",
                                             "provider", "model",      "amount", NULL };
+
+static const char *const refusal_members[] = { "id",       "created_at", "team_id", "key_id",
+                                               "model",    "reason",     "scope",   "metric",
+                                               "window",   "amount",     "spent",   "held",
+                                               "estimate", "limit_id",   NULL };
 
 /* --from, --to, --since. return  false: said */
 static bool put_range(struct cli *cli, struct buf *path)
@@ -184,6 +190,40 @@ static enum cli_exit holds_list(struct cli *cli)
     return cli_show_rows(cli, rows, hold_members);
 }
 
+static enum cli_exit refusals(struct cli *cli)
+{
+    AUTO(buf) path = { 0 };
+
+    buf_init(&path, PATH_MAX_BYTES);
+    buf_put_text(&path, "/api/v1/refusals");
+    if (!put_range(cli, &path))
+        return CLI_USAGE;
+    if (!put_team(cli, &path, "team"))
+        return CLI_FAILED;
+    cli_query(cli, &path, "key", CLI_KEY);
+    cli_query(cli, &path, "model", CLI_MODEL);
+    cli_query(cli, &path, "reason", CLI_REASON);
+    buf_put_byte(&path, '\0');
+    return ask_list(cli, buf_span(&path).ptr, refusal_members);
+}
+
+static enum cli_exit unreconciled_release(struct cli *cli)
+{
+    struct ask_body body;
+    char before[32];
+    char id[64];
+
+    if (!cli_time(cli->value[CLI_BEFORE], -1, before))
+        return cli_wrong(cli, "--before must be a date, a time or a span (2026-11-24, 2h)");
+    if (cli->value[CLI_TEAM] != NULL && !cli_team_id(cli, cli->value[CLI_TEAM], id))
+        return CLI_FAILED;
+    ask_begin(&body);
+    json_string(&body.w, "before", before);
+    if (cli->value[CLI_TEAM] != NULL)
+        json_string(&body.w, "team_id", id);
+    return ask_send(cli, "POST", "/api/v1/unreconciled/release", &body);
+}
+
 /* --- usage ------------------------------------------------------------------------------------ */
 
 /* People read names: `team` gets a `team_name` beside it. What cannot be looked up stays an id. */
@@ -300,6 +340,11 @@ const struct cli_command commands_of_usage[] = {
       "end an unreconciled charge", calls_reconcile },
     { "holds", "list", NULL, false, CLI_WITH(TEAM) | CLI_WITH(LIMIT), 0,
       "what is set aside for open calls", holds_list },
+    { "refusals", "", NULL, false,
+      RANGE | CLI_WITH(TEAM) | CLI_WITH(KEY) | CLI_WITH(MODEL) | CLI_WITH(REASON) | CLI_WITH(LIMIT),
+      0, "calls that a limit turned down, newest first", refusals },
+    { "unreconciled", "release", NULL, false, CLI_WITH(BEFORE) | CLI_WITH(TEAM), CLI_WITH(BEFORE),
+      "take back charges of calls whose end is not known", unreconciled_release },
     { "usage", "", NULL, false, RANGE | FILTER | CLI_WITH(BY) | CLI_WITH(METRIC) | CLI_WITH(BUCKET),
       0, "sums: usage --by team --since 30d", usage },
     { 0 },

@@ -7,6 +7,7 @@
 #include "routing/provider.h"
 #include "sandbox/sandbox.h"
 #include "store/reader.h"
+#include "store/snapshot.h"
 #include "web/assets.h"
 
 #include <assert.h>
@@ -73,6 +74,9 @@ enum tg_status wire_admin_start(struct wire_admin *admin, const struct settings 
 
     pthread_mutex_init(&admin->ids_lock, NULL);
     id_source_init(&admin->ids, ID_SOURCE_MAX, id_floor);
+    pthread_mutex_init(&admin->view.lock, NULL);
+    TRY(snapshot_reader_add(admin->view.domain, &admin->view.reader));
+    admin->parts.view = &admin->view;
 
     admin->parts.other = assets_handle;
     admin->parts.other_context = (void *)&assets;

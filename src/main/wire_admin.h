@@ -15,6 +15,7 @@ struct wire_admin {
     struct api_parts parts; /* filled in by the caller but for what is below */
     struct id_source ids;   /* of adjustments, under `ids_lock` */
     pthread_mutex_t ids_lock;
+    struct api_view view; /* its domain is filled in by the caller */
     struct token_gate *gate;
     struct reader_pool *readers;
     struct daemon *tcp;

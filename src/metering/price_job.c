@@ -148,6 +148,15 @@ static enum tg_status end_before(struct db *db, const struct price *price, struc
     return stmt_run(stmt, err);
 }
 
+static enum tg_status set_price(struct db *db, struct price *price, int32_t team_id,
+                                struct err *err)
+{
+    price->team_id = team_id;
+    TRY(end_before(db, price, err));
+    TRY(table_insert(db, price, err));
+    return count_of(db, sql_last_id, &price->id, err);
+}
+
 static enum tg_status set_prices(struct price_job *job, struct db *db, struct err *err)
 {
     int64_t count = 0;
@@ -157,14 +166,8 @@ static enum tg_status set_prices(struct price_job *job, struct db *db, struct er
     TRY(count_of(db, sql_count_prices, &count, err));
     if (count + (int64_t)job->price_count > PRICE_ROWS_MAX)
         return err_set(err, TG_TOO_LARGE, "there would be more than %d prices", PRICE_ROWS_MAX);
-    for (size_t i = 0; i < job->price_count; i++) {
-        struct price *price = &job->prices[i];
-
-        price->team_id = team_id;
-        TRY(end_before(db, price, err));
-        TRY(table_insert(db, price, err));
-        TRY(count_of(db, sql_last_id, &price->id, err));
-    }
+    for (size_t i = 0; i < job->price_count; i++)
+        TRY(set_price(db, &job->prices[i], team_id, err));
     return TG_OK;
 }
 

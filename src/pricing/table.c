@@ -167,6 +167,28 @@ enum tg_status table_insert(struct db *db, const struct price *price, struct err
     return insert_row(stmt, price, err);
 }
 
+static void bind_query(struct stmt *stmt, const struct table_query *query)
+{
+    /* So that one row is found by its key. */
+    stmt_bind_int(stmt, 1, query->id > 0 ? query->id - 1 : query->after_id);
+    stmt_bind_int(stmt, 2, query->id);
+    stmt_bind_int(stmt, 3, query->as_of_ms);
+    stmt_bind_text(stmt, 4, query->team_public_id);
+    stmt_bind_int(stmt, 5, query->origin);
+    stmt_bind_text(stmt, 6, query->provider);
+    stmt_bind_text(stmt, 7, query->model);
+    stmt_bind_text(stmt, 8, query->component);
+    stmt_bind_text(stmt, 9, query->tier);
+    stmt_bind_int(stmt, 10, query->limit);
+}
+
+static enum tg_status read_listed(struct price_list *list, const struct stmt *stmt, struct err *err)
+{
+    TRY(read_row(list, stmt, err));
+    return price_list_copy(list, stmt_text(stmt, TEAM_COLUMN),
+                           &list->rows[list->count - 1].team_public_id);
+}
+
 enum tg_status table_list(struct db *db, const struct table_query *query, struct price_list *list,
                           struct err *err)
 {
@@ -174,22 +196,10 @@ enum tg_status table_list(struct db *db, const struct table_query *query, struct
     bool has_row = true;
 
     TRY(stmt_prepare(&stmt, db, sql_list, err));
-    /* So that one row is found by its key. */
-    stmt_bind_int(&stmt, 1, query->id > 0 ? query->id - 1 : query->after_id);
-    stmt_bind_int(&stmt, 2, query->id);
-    stmt_bind_int(&stmt, 3, query->as_of_ms);
-    stmt_bind_text(&stmt, 4, query->team_public_id);
-    stmt_bind_int(&stmt, 5, query->origin);
-    stmt_bind_text(&stmt, 6, query->provider);
-    stmt_bind_text(&stmt, 7, query->model);
-    stmt_bind_text(&stmt, 8, query->component);
-    stmt_bind_text(&stmt, 9, query->tier);
-    stmt_bind_int(&stmt, 10, query->limit);
+    bind_query(&stmt, query);
     TRY(stmt_step(&stmt, &has_row, err));
     while (has_row) {
-        TRY(read_row(list, &stmt, err));
-        TRY(price_list_copy(list, stmt_text(&stmt, TEAM_COLUMN),
-                            &list->rows[list->count - 1].team_public_id));
+        TRY(read_listed(list, &stmt, err));
         TRY(stmt_step(&stmt, &has_row, err));
     }
     return TG_OK;

@@ -9,7 +9,12 @@ static const struct tg_dialect *const dialects[] = {
 };
 
 /* Sources of STOPS_ON_LEAVE: OpenRouter's list of providers whose billing ends with the connection.
- * A server that is not known is drained: that is exact wherever it was not needed. */
+ * A server that is not known is drained: that is exact wherever it was not needed.
+ *
+ * image_tokens_max is of the published rules the one that counts most. OpenAI: 30,000 patches of
+ * 32 x 32 pixels times 2.46; tiles come to 48,169 at most (2,833 + 8 x 5,667). Anthropic: a long
+ * edge of 2,576 pixels in patches of 28 x 28 is 92 x 92 at most. Gemini's tiles of large images
+ * have no stated end. */
 static const struct tg_kind kinds[] = {
     {
         .name = "openai",
@@ -21,6 +26,7 @@ static const struct tg_kind kinds[] = {
                       "davinci-", "babbage-", "codex-", "computer-use-" },
         .env_key = "OPENAI_API_KEY",
         .book = "openai",
+        .image_tokens_max = 73800,
     },
     {
         .name = "anthropic",
@@ -30,6 +36,7 @@ static const struct tg_kind kinds[] = {
         .prefixes = { "claude-" },
         .env_key = "ANTHROPIC_API_KEY",
         .book = "anthropic",
+        .image_tokens_max = 8464,
     },
     {
         .name = "google",

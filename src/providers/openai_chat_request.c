@@ -76,6 +76,7 @@ struct reader {
     uint32_t seen; /* enforced fields, 1u << enum field */
     bool is_refused;
     int64_t media_found; /* strings of the current media member that are media */
+    bool is_image;       /* the current media member takes still images alone */
 };
 
 static bool is_one_of(struct span text, const struct span *names, size_t count)
@@ -180,6 +181,8 @@ static void judge_media(struct reader *r, struct span key, const struct scanner_
     if (span_starts_with_nocase(head, SPAN("data:")) ||
         (IS_ONE_OF(key, data_keys) && !has_scheme(head))) {
         r->request->media_bytes += (int64_t)string->text.len;
+        if (r->is_image && span_starts_with_nocase(head, SPAN("data:image/")))
+            r->request->image_parts++;
     } else if (has_scheme(head) || span_ends_with(key, SPAN("_url")) ||
                IS_ONE_OF(key, reference_keys)) {
         r->request->flags |= TG_REQUEST_FETCHES;
@@ -221,6 +224,7 @@ static void read_media(struct reader *r, struct span key)
     if (!scanner_value(&r->s, &value) || value.type == SCANNER_NULL)
         return;
     r->media_found = 0;
+    r->is_image = span_equal(key, SPAN("image_url"));
     if (value.type == SCANNER_STRING)
         judge_media(r, key, &value);
     else if (value.type == SCANNER_OBJECT || value.type == SCANNER_ARRAY)

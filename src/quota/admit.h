@@ -21,8 +21,9 @@ struct admit;
  * ledger_open, before the writer starts; joined to it by admit_attach.
  *
  * Errors  TG_CORRUPT, TG_IO, TG_NO_MEMORY */
-TG_MUST_CHECK enum tg_status admit_open(struct db *db, struct ledger *ledger, int64_t now_ms,
+TG_MUST_CHECK enum tg_status admit_open(struct db *db, struct ledger *ledger,
                                         struct admit **ret_admit, struct err *err);
+/* Before the first job. */
 void admit_attach(struct admit *admit, struct writer *writer);
 /* After writer_stop. Accepts NULL. */
 void admit_close(struct admit *admit);
@@ -37,6 +38,8 @@ struct admit_rate {
     int64_t remaining;
     int64_t resets_at_ms;
 };
+
+#define ADMIT_MESSAGE_MAX 512
 
 /* What else the decision takes, beside the hold. */
 struct admit_ask {
@@ -61,7 +64,7 @@ struct admit_job {
     struct admit_rate rates[ADMIT_RATE_COUNT];
     /* out, on TG_LIMIT_REACHED and TG_RATE_LIMITED */
     struct tg_refusal refusal;
-    char message[256]; /* also on TG_UNPRICED; for people, of the refusal */
+    char message[ADMIT_MESSAGE_MAX]; /* also on TG_UNPRICED; for people, of the refusal */
 };
 
 /* Fill in class and run. `done` gets TG_OK when the hold is durable; at once TG_LIMIT_REACHED,
@@ -89,19 +92,42 @@ struct admit_count {
     int64_t unreconciled;
 };
 
-/* The counts of one limit: the one it has, or of each key that has been seen, at most `cap`.
+struct admit_look_query {
+    int32_t limit_id;
+    int32_t key_id; /* of a limit for each key: only that one's; 0: all */
+    struct admit_count *counts;
+    int cap; /* how many there is room for */
+};
+
+/* The counts of one limit: the one it has, or those of the keys that have been seen.
  *
- * key_id     0: all
  * ret_count  how many were written
- * Errors     TG_NOT_FOUND: no such limit; those of writer_call */
+ * Errors     TG_NOT_FOUND: no such limit; TG_LEDGER_UNAVAILABLE; those of writer_call */
 TG_MUST_CHECK enum tg_status admit_look(struct admit *admit, struct writer *writer,
-                                        int32_t limit_id, int32_t key_id,
-                                        struct admit_count *counts, int cap, int *ret_count,
+                                        const struct admit_look_query *query, int *ret_count,
                                         struct err *err);
 
 /* What would become of a call, without a hold and without a trace. The job is filled in as for an
  * admission; its status is handed back. */
 TG_MUST_CHECK enum tg_status admit_try(struct admit_job *job, struct writer *writer,
                                        struct err *err);
+
+/* --- looking at it without waiting: quota/own --- */
+
+/* limit  valid during the call */
+typedef void admit_on_count(void *context, const struct limit *limit,
+                            const struct admit_count *count);
+/* Each count that applies to a key, whatever the model: the organization's, its team's, of limits
+ * for each key its own, and its own. In order of the limits' ids; a key not seen yet has counts of
+ * 0. Thread: writer, inside a job. */
+void admit_each_count(struct admit *admit, int32_t team_id, int32_t key_id,
+                      admit_on_count *on_count, void *context);
+
+/* Once a day at least: periods are fixed ahead, and what is remembered is written. */
+struct admit_upkeep_job {
+    struct writer_job job; /* first */
+    struct admit *admit;
+};
+void admit_upkeep_job_init(struct admit_upkeep_job *job, struct admit *admit);
 
 #endif

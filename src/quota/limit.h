@@ -3,6 +3,7 @@
 
 #include "base/auto.h"
 #include "base/id.h"
+#include "base/json.h"
 #include "ledger/account.h"
 #include "policy/period.h"
 
@@ -30,6 +31,12 @@ const char *limit_metric_name(enum limit_metric metric);
 /* return  whether there is one of that name; *ret only then */
 bool limit_scope_from_name(struct span name, enum limit_scope *ret_scope);
 bool limit_metric_from_name(struct span name, enum limit_metric *ret_metric);
+/* Whether a call that does not fit such a limit can be made to: by a lower output maximum. */
+bool limit_metric_may_clamp(enum limit_metric metric);
+/* A number of that metric as the API writes it: of cost a decimal string in USD, else an integer.
+ */
+void limit_put_amount(struct json_writer *w, const char *name, enum limit_metric metric,
+                      int64_t amount);
 
 #define LIMIT_THRESHOLDS_MAX 8
 #define LIMIT_AMOUNT_MAX     INT64_C(1000000000000000000) /* 1e18 */
@@ -43,7 +50,7 @@ struct limit {
     int32_t key_id;              /* of a key; else 0 */
     char scope_id[ID_TEXT_SIZE]; /* public id of the team or the key; "" for the organization */
     bool is_each_key;            /* of a team: counts each of its keys alone */
-    char **models;               /* names and prefix*; one block, NULL-ended; NULL: all */
+    char **models;               /* names and prefix*, sorted; one block, NULL-ended; NULL: all */
     int model_count;
     enum limit_metric metric;
     bool has_window;         /* false: LIMIT_PARALLEL */
@@ -89,6 +96,15 @@ struct limit_query {
 TG_MUST_CHECK enum tg_status limit_list(struct db *db, const struct limit_query *query,
                                         bool *ret_has_more, struct err *err);
 
+/* Hard limits in force that may be reached before another one: those of its metric, of the
+ * organization, its team or its key, in order of their ids.
+ *
+ * Errors  those of on_limit; TG_CORRUPT, TG_IO, TG_NO_MEMORY */
+TG_MUST_CHECK enum tg_status
+limit_each_beside(struct db *db, const struct limit *limit,
+                  enum tg_status (*on_limit)(void *context, const struct limit *other),
+                  void *context, struct err *err);
+
 /* Every limit in force, in order of their ids: for quota/admit.
  *
  * Errors  those of on_limit; TG_CORRUPT, TG_IO, TG_NO_MEMORY */
@@ -98,10 +114,11 @@ limit_each(struct db *db, enum tg_status (*on_limit)(void *context, const struct
 
 enum limit_action {
     LIMIT_CREATE,
-    LIMIT_SET, /* as create, but in place of the one with the same scope, metric, window and models
-                */
+    /* As create, but in place of the one with the same scope, metric, window and models, override
+     * and all. Where only the amount or the manner differs it stays the same row. */
+    LIMIT_SET,
     LIMIT_UPDATE,
-    LIMIT_DELETE,
+    LIMIT_DELETE,  /* `after` is then zeroed */
     LIMIT_OVERRIDE /* `amount` for the current period alone; 0 takes it back */
 };
 
@@ -111,11 +128,11 @@ struct limit_input {
     enum limit_scope scope;
     struct span scope_id; /* public id of the team or the key */
     bool is_each_key;
-    struct span models; /* JSON array; empty: all */
+    struct span models; /* JSON array of names and prefix*; empty: all */
     enum limit_metric metric;
-    bool has_window;
-    struct period_rule rule;
-    struct span timezone; /* empty: the team's, else the organization's */
+    bool has_window;         /* not of LIMIT_PARALLEL, of all others */
+    struct period_rule rule; /* week_start 0: monday, anchor_day 0: the first */
+    struct span timezone;    /* empty: the team's, else the organization's */
     /* of a creation and of a change */
     bool has_amount;
     bool has_is_hard;
@@ -141,9 +158,19 @@ struct limit_job {
     struct limit before;
     struct limit after;
     bool was_created; /* of LIMIT_SET: there was none to take the place of */
+
+    /* The job's own. */
+    char *models; /* of the input, sorted, each once; NULL: all */
+    int thresholds[LIMIT_THRESHOLDS_MAX];
+    int threshold_count;
 };
 
-/* Published by admit_put_limit and admit_remove_limit, in the writer, after the commit. */
+/* Published by admit_put_limit and admit_remove_limit, in the writer, after the commit.
+ *
+ * Pointers of TG_INVALID, TG_NOT_FOUND and TG_CONFLICT: /scope/id, /scope/each, /models/0, /window,
+ * /timezone, /week_start, /anchor_day, /amount, /when_short, /thresholds/0. An archived team or a
+ * revoked key is TG_CONFLICT, and so are more than LIMIT_COUNT_MAX limits, a set that could mean
+ * several, and an override where there is no period. */
 void limit_job_init(struct limit_job *job, enum limit_action action, struct admit *admit);
 void limit_job_fini(struct limit_job *job);
 AUTO_DEFINE(limit_job, limit_job_fini)

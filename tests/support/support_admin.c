@@ -5,6 +5,8 @@
 #include "net/fetch.h"
 #include "policy/key.h"
 #include "policy/token.h"
+#include "pricing/book.h"
+#include "pricing/model.h"
 #include "routing/target.h"
 #include "store/reader.h"
 #include "store/snapshot.h"
@@ -54,11 +56,14 @@ static void open_stores(struct support_admin *admin)
     must(snapshot_domain_new(&admin->domain), &err);
     must(keyring_open(book->db, admin->domain, &admin->keyring, &err), &err);
     must(target_store_open(book->db, &admin->ring, admin->domain, &admin->targets, &err), &err);
+    must(model_store_open(book->db, admin->domain, &admin->models, &err), &err);
+    must(snapshot_reader_add(admin->domain, &admin->view.reader), &err);
     must(price_store_open(book->db, admin->domain, &admin->prices, &err), &err);
     must(token_gate_new(&admin->ring, &admin->gate), &err);
     token_gate_open_setup(admin->gate, clock_wall_ms(), admin->setup);
     must(writer_start(book->db, book->path, &book->writer, &err), &err);
     ledger_attach(book->ledger, book->writer);
+    admit_attach(book->admit, book->writer);
     must(reader_pool_new(book->path, 4, &admin->parts.readers, &err), &err);
 }
 
@@ -68,9 +73,15 @@ static void fill_parts(struct support_admin *admin)
 
     parts->writer = admin->book.writer;
     parts->ledger = admin->book.ledger;
+    parts->admit = admin->book.admit;
     parts->keyring = admin->keyring;
     parts->targets = admin->targets;
     parts->prices = admin->prices;
+    parts->models = admin->models;
+    parts->book = price_store_snapshot(admin->prices);
+    parts->view = &admin->view;
+    admin->view.domain = admin->domain;
+    (void)pthread_mutex_init(&admin->view.lock, NULL);
     parts->ring = &admin->ring;
     parts->gate = admin->gate;
     parts->database_path = admin->book.path;
@@ -115,8 +126,10 @@ void support_admin_stop(struct support_admin *admin)
     daemon_stop(admin->by_socket);
     reader_pool_free(admin->parts.readers);
     writer_stop(admin->book.writer, 1000);
+    admit_close(admin->book.admit);
     ledger_close(admin->book.ledger);
     target_store_close(admin->targets);
+    model_store_close(admin->models);
     price_store_close(admin->prices);
     keyring_close(admin->keyring);
     token_gate_free(admin->gate);

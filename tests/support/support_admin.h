@@ -4,6 +4,7 @@
 #include "admin/api.h"
 #include "base/id.h"
 #include "net/daemon.h"
+#include "store/snapshot.h"
 #include "support/support_book.h"
 #include "web/assets.h"
 
@@ -16,8 +17,10 @@ struct support_admin {
     struct keyring *keyring;
     struct target_store *targets;
     struct price_store *prices;
+    struct model_store *models;
     struct token_gate *gate;
     struct api_parts parts;
+    struct api_view view;
     struct assets assets;
     struct daemon *by_tcp;
     struct daemon *by_socket;

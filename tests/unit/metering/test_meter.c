@@ -12,6 +12,7 @@
 #define AT_MS      INT64_C(1795478400000) /* 2026-11-24T00:00:00Z */
 
 static struct book *book;
+static const struct tg_dialect dialect = { .name = "test" };
 static struct tg_kind kind;
 static struct tg_request request;
 
@@ -52,6 +53,7 @@ static struct meter_call call_of(void)
 {
     return (struct meter_call){
         .request = &request,
+        .dialect = &dialect,
         .kind = &kind,
         .book = book,
         .model = SPAN("gpt-test"),
