@@ -58,6 +58,11 @@ struct api_parts {
     const struct secret_ring *ring;
     struct token_gate *gate;
     const char *database_path;
+    const char *ca_file; /* of the authorities that providers are checked by; NULL: the system's */
+    /* Told after each change of a provider, so that its list of models is fetched. May be NULL.
+     * Any thread. */
+    void (*provider_changed)(void *context);
+    void *provider_changed_context;
     /* A fresh time id for an adjustment, unlike any that a worker gives. Any thread. */
     int64_t (*next_id)(void *context);
     void *next_id_context;

@@ -99,30 +99,21 @@ static enum tg_status load_secrets(struct wiring *wiring, struct err *err)
 /* --- database -----------------------------------------------------------------------------------
  */
 
-static const struct {
-    const char *file;
-    enum tg_status (*take)(struct db *db, struct span csv, const char *sha256_hex, int64_t now_ms,
-                           struct err *err);
-} seeds[] = {
-    { "prices.csv", book_seed },
-    { "models.csv", model_seed },
-};
+typedef enum tg_status seed_fn(struct db *db, struct span csv, const char *sha256_hex,
+                               int64_t now_ms, struct err *err);
 
-/* Take in what comes with the program, each file in a transaction of its own. */
-static enum tg_status take_seeds(struct wiring *wiring, struct err *err)
+/* Take in a file that comes with the program. */
+static enum tg_status take_seed(struct wiring *wiring, const char *name, seed_fn *take,
+                                struct err *err)
 {
-    for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
-        const struct tg_embedded_file *file =
-            tg_embedded_find(tg_migrations, tg_migration_count, seeds[i].file);
-        AUTO(txn) txn = { 0 };
+    const struct tg_embedded_file *file = tg_embedded_find(tg_migrations, tg_migration_count, name);
+    AUTO(txn) txn = { 0 };
 
-        assert(file != NULL);
-        TRY(txn_begin(&txn, wiring->db, err));
-        TRY(seeds[i].take(wiring->db, span_of((const char *)file->bytes, file->len), file->sha256,
-                          clock_wall_ms(), err));
-        TRY(txn_commit(&txn, err));
-    }
-    return TG_OK;
+    assert(file != NULL);
+    TRY(txn_begin(&txn, wiring->db, err));
+    TRY(take(wiring->db, span_of((const char *)file->bytes, file->len), file->sha256,
+             clock_wall_ms(), err));
+    return txn_commit(&txn, err);
 }
 
 static enum tg_status know_itself(struct wiring *wiring, struct err *err)
@@ -152,7 +143,8 @@ static enum tg_status open_database(struct wiring *wiring, struct err *err)
     TRY(db_open(wiring->db_path, DB_WRITE, &wiring->db, err));
     TRY(migrate_run(wiring->db, tg_migrations, tg_migration_count, &applied, err));
     TRY(know_itself(wiring, err));
-    TRY(take_seeds(wiring, err));
+    TRY(take_seed(wiring, "prices.csv", book_seed, err));
+    TRY(take_seed(wiring, "models.csv", model_seed, err));
     TRY(ledger_open(wiring->db, &wiring->ledger, &recovered, &wiring->services.id_floor, err));
     log_event(LOG_INFO, "database", LOG_FS("path", wiring->db_path),
               LOG_FI("migrations_applied", applied), LOG_FS("sqlite", db_library_version()));
@@ -214,6 +206,7 @@ static void fill_api_parts(struct wiring *wiring)
     wiring->admin.view.domain = wiring->domain;
     parts->ring = &wiring->ring;
     parts->database_path = wiring->db_path;
+    parts->ca_file = wiring->settings->ca_file;
     parts->is_draining = tells_draining;
     parts->is_writable = tells_writable;
     parts->ready_context = wiring;

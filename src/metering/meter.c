@@ -465,7 +465,8 @@ void meter_charge(const struct meter_call *call, const struct meter_attempt *att
 {
     const struct meter_bound *bound = attempt->bound;
 
-    charge->flags |= bound->flags & (LEDGER_UNBOUNDED | LEDGER_CEILING_UNKNOWN);
+    charge->flags |= bound->flags &
+                     (LEDGER_UNBOUNDED | LEDGER_CEILING_UNKNOWN | LEDGER_LEARNED | LEDGER_CLAMPED);
     if ((call->request->flags & TG_REQUEST_STREAM) != 0)
         charge->flags |= LEDGER_STREAM;
     if ((attempt->answer->flags & TG_ANSWER_DOUBTFUL) != 0 ||

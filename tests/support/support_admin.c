@@ -7,6 +7,7 @@
 #include "policy/token.h"
 #include "pricing/book.h"
 #include "pricing/model.h"
+#include "routing/refresh.h"
 #include "routing/target.h"
 #include "store/reader.h"
 #include "store/snapshot.h"
@@ -25,6 +26,15 @@ static int64_t next_id(void *context)
     struct support_admin *admin = context;
 
     return id_next(&admin->ids, clock_wall_ms());
+}
+
+static void provider_changed(void *context)
+{
+    struct support_admin *admin = context;
+    struct refresh *refresh = atomic_load(&admin->refresh);
+
+    if (refresh != NULL)
+        refresh_tell(refresh);
 }
 
 static bool is_draining(void *context)
@@ -85,6 +95,8 @@ static void fill_parts(struct support_admin *admin)
     parts->ring = &admin->ring;
     parts->gate = admin->gate;
     parts->database_path = admin->book.path;
+    parts->provider_changed = provider_changed;
+    parts->provider_changed_context = admin;
     parts->next_id = next_id;
     parts->next_id_context = admin;
     parts->is_draining = is_draining;

@@ -8,6 +8,10 @@
 #include "support/support_book.h"
 #include "web/assets.h"
 
+#include <stdatomic.h>
+
+struct refresh;
+
 /* The admin listener over a real database, by TCP and by a Unix socket, and requests to it. */
 
 struct support_admin {
@@ -29,6 +33,7 @@ struct support_admin {
     char socket[BOOK_PATH_MAX + 16];
     char setup[ID_TOKEN_SIZE];
     struct id_source ids;
+    _Atomic(struct refresh *) refresh; /* told of changed providers; NULL: none */
     bool is_draining;
     bool is_writable;
 };
