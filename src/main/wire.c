@@ -7,7 +7,7 @@
 #include "main/settings.h"
 #include "main/upkeep.h"
 #include "main/wire_admin.h"
-#include "pricing/book.h"
+#include "metering/price_store.h"
 #include "pricing/model.h"
 #include "pricing/model_seed.h"
 #include "proxy/worker.h"
@@ -48,7 +48,7 @@ struct wiring {
     struct snapshot_domain *domain;
     struct keyring *keyring;
     struct target_store *targets;
-    struct snapshot book;
+    struct price_store *prices;
     struct model_store *models;
     struct connector *connector;
     struct server_budget budget;
@@ -127,11 +127,11 @@ static enum tg_status know_itself(struct wiring *wiring, struct err *err)
 
 static enum tg_status load_book(struct wiring *wiring, struct err *err)
 {
-    struct book *book = NULL;
+    TRY(price_store_open(wiring->db, wiring->domain, &wiring->prices, err));
 
-    TRY(book_load(wiring->db, &book, err));
-    snapshot_swap(wiring->domain, &wiring->book, book, book_free);
-    log_event(LOG_INFO, "price book", LOG_FI("rows", book_row_count(book)));
+    AUTO(price_stay) stay = price_stay_begin(wiring->prices);
+
+    log_event(LOG_INFO, "price book", LOG_FI("rows", book_row_count(stay.book)));
     return TG_OK;
 }
 
@@ -200,8 +200,9 @@ static void fill_api_parts(struct wiring *wiring)
     parts->admit = wiring->admit;
     parts->keyring = wiring->keyring;
     parts->targets = wiring->targets;
+    parts->prices = wiring->prices;
     parts->models = wiring->models;
-    parts->book = &wiring->book;
+    parts->book = price_store_snapshot(wiring->prices);
     wiring->admin.view.domain = wiring->domain;
     parts->ring = &wiring->ring;
     parts->database_path = wiring->db_path;
@@ -238,7 +239,7 @@ static void fill_services(struct wiring *wiring)
     wiring->budget.max_bytes = BUDGET_BYTES;
     services->keyring = wiring->keyring;
     services->targets = wiring->targets;
-    services->book = &wiring->book;
+    services->book = price_store_snapshot(wiring->prices);
     services->models = wiring->models;
     services->secrets = &wiring->ring;
     services->ledger = wiring->ledger;
@@ -372,8 +373,7 @@ static void take_down(struct wiring *wiring)
     target_store_close(wiring->targets);
     keyring_close(wiring->keyring);
     model_store_close(wiring->models);
-    if (wiring->domain != NULL)
-        snapshot_swap(wiring->domain, &wiring->book, NULL, book_free);
+    price_store_close(wiring->prices);
     snapshot_domain_free(wiring->domain);
     admit_close(wiring->admit);
     ledger_close(wiring->ledger);

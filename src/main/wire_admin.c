@@ -75,6 +75,8 @@ static enum tg_status listen_on(struct wire_admin *admin, const struct settings 
         .handle = api_handle,
         .context = &admin->parts,
         .body_max_bytes = API_BODY_MAX,
+        .long_body_path = API_IMPORT_PATH,
+        .long_body_max_bytes = API_IMPORT_MAX,
         .connections_max = ADMIN_CONNECTIONS,
     };
     char socket_path[SETTINGS_PATH_MAX + 16];

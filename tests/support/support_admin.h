@@ -20,11 +20,11 @@ struct support_admin {
     struct snapshot_domain *domain;
     struct keyring *keyring;
     struct target_store *targets;
+    struct price_store *prices;
     struct model_store *models;
     struct token_gate *gate;
     struct api_parts parts;
     struct api_view view;
-    struct snapshot price_book; /* as it is at the start */
     struct assets assets;
     struct daemon *by_tcp;
     struct daemon *by_socket;
