@@ -52,9 +52,9 @@ struct api_parts {
     struct keyring *keyring;      /* NULL: no worker loops run */
     struct target_store *targets; /* likewise */
     struct price_store *prices;
-    struct model_store *models;   /* likewise */
-    const struct snapshot *book;  /* of struct book; likewise */
-    struct api_view *view;        /* of targets and book; likewise */
+    struct model_store *models;  /* likewise */
+    const struct snapshot *book; /* of struct book; likewise */
+    struct api_view *view;       /* of targets and book; likewise */
     const struct secret_ring *ring;
     struct token_gate *gate;
     const char *database_path;
