@@ -1,11 +1,14 @@
 #include "providers/catalogue.h"
 
+#include "providers/anthropic.h"
 #include "providers/openai_chat.h"
 
 #include <stddef.h>
 
 static const struct tg_dialect *const dialects[] = {
     &openai_chat_dialect,
+    &anthropic_messages_dialect,
+    &anthropic_count_tokens_dialect,
 };
 
 /* Sources of STOPS_ON_LEAVE: OpenRouter's list of providers whose billing ends with the connection.
@@ -27,6 +30,7 @@ static const struct tg_kind kinds[] = {
         .base_url = "https://api.anthropic.com",
         .auth = TG_AUTH_X_API_KEY,
         .flags = TG_KIND_STOPS_ON_LEAVE,
+        .speaks = { { .dialect = "anthropic-messages" }, { .dialect = "anthropic-count-tokens" } },
         .prefixes = { "claude-" },
         .env_key = "ANTHROPIC_API_KEY",
         .book = "anthropic",
@@ -79,7 +83,9 @@ static const struct tg_kind kinds[] = {
         .name = "sandbox", /* served by the process itself; its address is known at run time */
         .auth = TG_AUTH_BEARER,
         .flags = TG_KIND_ASKS_USAGE | TG_KIND_STOPS_ON_LEAVE,
-        .speaks = { { .dialect = "openai-chat" } },
+        .speaks = { { .dialect = "openai-chat" },
+                    { .dialect = "anthropic-messages" },
+                    { .dialect = "anthropic-count-tokens" } },
         .prefixes = { "echo" },
         .book = "sandbox",
     },

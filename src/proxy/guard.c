@@ -9,6 +9,8 @@ static const struct {
     const char *dialect;
 } calls[] = {
     { { "/chat/completions", 17 }, "openai-chat" },
+    { { "/messages", 9 }, "anthropic-messages" },
+    { { "/messages/count_tokens", 22 }, "anthropic-count-tokens" },
 };
 
 struct span guard_query_value(struct span query, struct span name)
