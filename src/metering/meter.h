@@ -17,6 +17,7 @@
 struct meter_call {
     const struct tg_request *request;
     const struct tg_kind *kind;
+    const struct tg_dialect *dialect; /* NULL: one that is billed */
     const struct book *book;
     struct span model; /* as the provider knows it */
     int64_t body_bytes;

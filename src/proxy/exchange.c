@@ -193,6 +193,7 @@ static struct meter_call meter_call_of(const struct exchange *exchange)
     return (struct meter_call){
         .request = &exchange->request,
         .kind = exchange->kind,
+        .dialect = exchange->dialect,
         .book = snapshot_get(exchange->worker->services->book),
         .model = exchange->routed_model,
         .body_bytes = exchange->body_bytes,
