@@ -172,6 +172,15 @@ enum tg_status guard_match(const struct http_head *head, struct arena *arena,
     return match_rest(span_of(rest.ptr - 1, rest.len + 1), head, arena, ret_path);
 }
 
+const struct tg_dialect *guard_caller(const struct http_head *head, const struct guard_path *path)
+{
+    if (path->dialect != NULL)
+        return path->dialect;
+    if (head != NULL && http_field(head, SPAN("anthropic-version")) != NULL)
+        return catalogue_dialect(SPAN("anthropic-messages"));
+    return NULL;
+}
+
 static const struct span credential_fields[] = {
     { "authorization", 13 },
     { "x-api-key", 9 },

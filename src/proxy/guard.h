@@ -32,6 +32,10 @@ struct guard_path {
 TG_MUST_CHECK enum tg_status guard_match(const struct http_head *head, struct arena *arena,
                                          struct guard_path *ret_path);
 
+/* The dialect that a caller reads answers of ours in: that of the path, else the one that its
+ * fields speak of. NULL: nothing says so. head may be NULL: it could not be read. */
+const struct tg_dialect *guard_caller(const struct http_head *head, const struct guard_path *path);
+
 /* The credential that a request presents: `Authorization: Bearer`, `x-api-key`, `x-goog-api-key`,
  * `api-key`, `?key=`, in that order; the first that begins `tgk_`, else the first present. Empty:
  * none. */
