@@ -81,6 +81,10 @@ static const struct {
     { "{\"model\":\"m\",\"tools\":[{\"type\":\"function\"},{\"type\":\"web_search\"}]}", F, 1, 0 },
     { "{\"model\":\"m\",\"tools\":[{\"TYPE\":\"code_interpreter\"}]}", F, 1, 0 },
     { "{\"model\":\"m\",\"tools\":[{\"type\":[1]},7,null]}", 0, 1, 0 },
+    { "{\"model\":\"m\",\"tools\":[{\"type\":\"function\",\"tools\":[{\"type\":\"custom\"},7]}]}",
+      0, 1, 0 },
+    { "{\"model\":\"m\",\"tools\":[{\"tools\":[{\"type\":\"mcp\"}],\"type\":\"custom\"}]}", F, 1,
+      0 },
     { "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"audio\":{\"id\":\"audio_1\"}}]}", F,
       1, 0 },
     { "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"audio\":null}]}", 0, 1, 0 },
@@ -96,6 +100,50 @@ START_TEST(reads_the_facts)
     ck_assert_int_eq(request.max_output_tokens, facts[_i].max);
     ck_assert_int_eq(request.model[0], 'm');
     ck_assert_ptr_null(request.problem);
+}
+END_TEST
+
+/* --- whom it is for -----------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *members;
+    const char *user;
+} users[] = {
+    { "\"user\":\"u-1\"", "u-1" },
+    { "\"user\":null", "" },
+    { "\"user\":7", "" },
+    { "\"user\":[\"u\"],\"n\":1", "" },
+    { "\"user\":\"\"", "" },
+    { "\"user\":\"a\\nb\"", "" },
+    { "\"user\":\"\\u00e9\"", "\xC3\xA9" },
+    { "\"safety_identifier\":\"s\"", "s" },
+    { "\"metadata\":{\"user_id\":\"m\",\"x\":[1]}", "m" },
+    { "\"metadata\":7", "" },
+    { "\"metadata\":{\"user_id\":\"m\"},\"user\":\"u\",\"safety_identifier\":\"s\"", "u" },
+    { "\"safety_identifier\":\"s\",\"metadata\":{\"user_id\":\"m\"}", "s" },
+    { "\"User\":\"u\",\"user\":\"v\",\"USER\":\"w\"", "v" },
+};
+
+START_TEST(tells_whom_the_call_is_for)
+{
+    char body[BODY_MAX];
+    struct tg_request request;
+
+    snprintf(body, sizeof(body), "{\"model\":\"m\",%s}", users[_i].members);
+    ck_assert_int_eq(read_body(body, &request), TG_OK);
+    ck_assert_str_eq(request.user, users[_i].user);
+}
+END_TEST
+
+START_TEST(cuts_a_long_user)
+{
+    char body[BODY_MAX];
+    struct tg_request request;
+
+    snprintf(body, sizeof(body), "{\"model\":\"m\",\"user\":\"%0*d\"}", TG_USER_MAX + 9, 0);
+    ck_assert_int_eq(read_body(body, &request), TG_OK);
+    ck_assert_uint_eq(strlen(request.user), TG_USER_MAX);
 }
 END_TEST
 
@@ -415,6 +463,8 @@ Suite *suite(void)
     TCase *tc = tcase_create("openai_chat_request");
 
     tcase_add_loop_test(tc, reads_the_facts, 0, COUNT(facts));
+    tcase_add_loop_test(tc, tells_whom_the_call_is_for, 0, COUNT(users));
+    tcase_add_test(tc, cuts_a_long_user);
     tcase_add_loop_test(tc, counts_media_by_structure, 0, COUNT(media));
     tcase_add_test(tc, adds_media_up_over_messages);
     tcase_add_loop_test(tc, refuses_and_names_the_field, 0, COUNT(refusals));
