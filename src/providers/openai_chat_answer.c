@@ -1,7 +1,6 @@
 #include "providers/openai_chat_answer.h"
 
-#include "base/span.h"
-#include "providers/scanner.h"
+#include "providers/answer_reader.h"
 #include "providers/usage.h"
 
 #include <assert.h>
@@ -30,12 +29,7 @@ enum chat_count {
 };
 _Static_assert(COUNTS <= TG_WIRE_COUNTS_MAX, "a dialect's counts fit into an answer");
 
-struct count_name {
-    struct span name;
-    enum chat_count count;
-};
-
-static const struct count_name usage_names[] = {
+static const struct answer_count usage_names[] = {
     { SPAN("prompt_tokens"), COUNT_PROMPT },
     { SPAN("completion_tokens"), COUNT_COMPLETION },
     { SPAN("total_tokens"), COUNT_TOTAL },
@@ -46,13 +40,13 @@ static const struct count_name usage_names[] = {
     { SPAN("reasoning_tokens"), COUNT_REASONING }, /* Perplexity */
 };
 
-static const struct count_name prompt_names[] = {
+static const struct answer_count prompt_names[] = {
     { SPAN("cached_tokens"), COUNT_CACHED },
     { SPAN("cache_write_tokens"), COUNT_CACHE_WRITE },
     { SPAN("audio_tokens"), COUNT_AUDIO_IN },
 };
 
-static const struct count_name completion_names[] = {
+static const struct answer_count completion_names[] = {
     { SPAN("reasoning_tokens"), COUNT_REASONING },
     { SPAN("audio_tokens"), COUNT_AUDIO_OUT },
 };
@@ -75,47 +69,18 @@ struct facts {
     int64_t output_bytes;
     int64_t choices_seen;
     uint64_t finished[TG_CHOICES_MAX / 64];
-    struct span holes[TG_SHAPE_HOLES_MAX]; /* strings that differ in every event, in their order */
-    int hole_count;                        /* may exceed the array: then it has no shape */
-    int text_holes;
-    int text_hole;
+    struct answer_holes holes;
 };
 
 /* --- values -------------------------------------------------------------------------------------
  */
-
-/* Read the next value; of an object or array all of it.
- *
- * return  whether it says anything: is not null, empty or a fault */
-static bool read_value(struct facts *f, struct scanner_value *ret_value)
-{
-    if (!scanner_value(&f->s, ret_value)) {
-        ret_value->type = SCANNER_NONE;
-        return false;
-    }
-    switch (ret_value->type) {
-    case SCANNER_OBJECT:
-    case SCANNER_ARRAY:
-        return scanner_leave(&f->s) && f->s.at - ret_value->text.ptr > 2;
-    case SCANNER_STRING:
-        return ret_value->text.len > 0;
-    case SCANNER_NUMBER:
-    case SCANNER_TRUE:
-    case SCANNER_FALSE:
-        return true;
-    case SCANNER_NONE:
-    case SCANNER_NULL:
-        break;
-    }
-    return false;
-}
 
 /* Pass over a member that a client would miss, if it says anything. */
 static void read_substance(struct facts *f)
 {
     struct scanner_value ignored;
 
-    if (read_value(f, &ignored))
+    if (answer_read_value(&f->s, &ignored))
         f->has_substance = true;
 }
 
@@ -123,22 +88,7 @@ static void read_ignored(struct facts *f)
 {
     struct scanner_value ignored;
 
-    (void)read_value(f, &ignored); /* a fault sticks */
-}
-
-static void read_string(struct facts *f, struct scanner_value *ret_string)
-{
-    struct scanner_value value;
-
-    if (read_value(f, &value) && value.type == SCANNER_STRING)
-        *ret_string = value;
-}
-
-static void note_hole(struct facts *f, const struct scanner_value *string)
-{
-    if (f->hole_count < TG_SHAPE_HOLES_MAX)
-        f->holes[f->hole_count] = string->text;
-    f->hole_count++;
+    (void)answer_read_value(&f->s, &ignored); /* a fault sticks */
 }
 
 /* Visible text; in a plain chunk the one string that matters. */
@@ -146,9 +96,7 @@ static void count_text(struct facts *f, const struct scanner_value *string)
 {
     if (string->type != SCANNER_STRING)
         return;
-    f->text_hole = f->hole_count;
-    f->text_holes++;
-    note_hole(f, string);
+    answer_note_text(&f->holes, string);
     f->output_bytes += (int64_t)scanner_text_bytes(string);
 }
 
@@ -156,7 +104,7 @@ static void read_text(struct facts *f)
 {
     struct scanner_value value;
 
-    if (read_value(f, &value))
+    if (answer_read_value(&f->s, &value))
         f->has_substance = true;
     count_text(f, &value);
 }
@@ -166,45 +114,33 @@ static void read_obfuscation(struct facts *f)
 {
     struct scanner_value value;
 
-    (void)read_value(f, &value); /* a fault sticks */
+    (void)answer_read_value(&f->s, &value); /* a fault sticks */
     if (value.type == SCANNER_STRING)
-        note_hole(f, &value);
+        answer_note_hole(&f->holes, &value);
 }
 
 /* --- usage --------------------------------------------------------------------------------------
  */
 
-static bool find_count(const struct scanner_value *key, const struct count_name *names,
-                       size_t length, enum chat_count *ret_count)
-{
-    for (size_t i = 0; i < length; i++) {
-        if (scanner_is(key, names[i].name)) {
-            *ret_count = names[i].count;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void read_count(struct facts *f, enum chat_count count)
+static void read_count(struct facts *f, int count)
 {
     struct scanner_value value;
 
-    (void)read_value(f, &value); /* one that says nothing is judged below */
+    (void)answer_read_value(&f->s, &value); /* one that says nothing is judged below */
     if (value.type == SCANNER_NONE)
         return;
     usage_read_count(&value, &f->counts[count], &f->is_doubtful);
 }
 
-static void read_details(struct facts *f, const struct count_name *names, size_t length)
+static void read_details(struct facts *f, const struct answer_count *names, size_t length)
 {
     struct scanner_value key;
-    enum chat_count count;
+    int count;
 
     if (!scanner_enter(&f->s, SCANNER_OBJECT))
         return;
     while (scanner_member(&f->s, &key)) {
-        if (find_count(&key, names, length, &count))
+        if (answer_find_count(&key, names, length, &count))
             read_count(f, count);
         else
             read_ignored(f);
@@ -229,7 +165,7 @@ static void read_amount(struct facts *f, int scale, int64_t *amount_nusd)
 {
     struct scanner_value value;
 
-    if (read_value(f, &value) && value.type == SCANNER_NUMBER)
+    if (answer_read_value(&f->s, &value) && value.type == SCANNER_NUMBER)
         take_amount(f, &value, scale, amount_nusd);
 }
 
@@ -279,9 +215,9 @@ static void read_usage_extra(struct facts *f, const struct scanner_value *key)
         if (scanner_enter(&f->s, SCANNER_OBJECT))
             read_amounts(f, SPAN("upstream_inference_cost"), &f->upstream_nusd);
     } else if (scanner_is(key, SPAN("is_byok"))) {
-        f->is_byok = read_value(f, &value) && value.type == SCANNER_TRUE;
+        f->is_byok = answer_read_value(&f->s, &value) && value.type == SCANNER_TRUE;
     } else if (scanner_is(key, SPAN("service_tier"))) {
-        read_string(f, &f->tier); /* Mistral */
+        answer_read_string(&f->s, &f->tier); /* Mistral */
     } else {
         read_ignored(f);
     }
@@ -296,14 +232,14 @@ static bool has_counts(const struct facts *f)
 static bool read_usage(struct facts *f)
 {
     struct scanner_value key;
-    enum chat_count count;
+    int count;
     size_t start;
 
     if (!scanner_enter(&f->s, SCANNER_OBJECT))
         return false;
     start = scanner_offset(&f->s) - 1;
     while (scanner_member(&f->s, &key)) {
-        if (find_count(&key, usage_names, LENGTH(usage_names), &count))
+        if (answer_find_count(&key, usage_names, LENGTH(usage_names), &count))
             read_count(f, count);
         else
             read_usage_extra(f, &key);
@@ -425,7 +361,7 @@ static void read_index(struct facts *f, int64_t *index)
 {
     struct scanner_value value;
 
-    if (read_value(f, &value))
+    if (answer_read_value(&f->s, &value))
         (void)scanner_int64(&value, index); /* the place in the list stands where it is none */
 }
 
@@ -444,7 +380,7 @@ static bool read_finish_reason(struct facts *f)
 {
     struct scanner_value value;
 
-    if (!read_value(f, &value) || value.type != SCANNER_STRING)
+    if (!answer_read_value(&f->s, &value) || value.type != SCANNER_STRING)
         return false;
     f->has_substance = true;
     if (scanner_is(&value, SPAN("error"))) {
@@ -493,7 +429,8 @@ static void read_code(struct facts *f, bool is_type)
 {
     struct scanner_value value;
 
-    if (!read_value(f, &value) || (value.type != SCANNER_STRING && value.type != SCANNER_NUMBER))
+    if (!answer_read_value(&f->s, &value) ||
+        (value.type != SCANNER_STRING && value.type != SCANNER_NUMBER))
         return;
     if (!is_type || f->error_code.type == SCANNER_NONE)
         f->error_code = value;
@@ -548,7 +485,8 @@ static void read_object(struct facts *f)
 {
     struct scanner_value value;
 
-    if (read_value(f, &value) && value.type == SCANNER_STRING && scanner_is(&value, SPAN("error")))
+    if (answer_read_value(&f->s, &value) && value.type == SCANNER_STRING &&
+        scanner_is(&value, SPAN("error")))
         f->is_error = true;
 }
 
@@ -573,15 +511,15 @@ static void read_rare_member(struct facts *f, const struct scanner_value *key)
 static void read_member(struct facts *f, const struct scanner_value *key)
 {
     if (scanner_is(key, SPAN("id")))
-        read_string(f, &f->id);
+        answer_read_string(&f->s, &f->id);
     else if (scanner_is(key, SPAN("object")))
         read_object(f);
     else if (scanner_is(key, SPAN("created")) || scanner_is(key, SPAN("system_fingerprint")))
         read_ignored(f);
     else if (scanner_is(key, SPAN("model")))
-        read_string(f, &f->model);
+        answer_read_string(&f->s, &f->model);
     else if (scanner_is(key, SPAN("service_tier")))
-        read_string(f, &f->tier);
+        answer_read_string(&f->s, &f->tier);
     else if (scanner_is(key, SPAN("choices")))
         read_choices(f);
     else if (scanner_is(key, SPAN("usage")))
@@ -608,10 +546,8 @@ static bool read_facts(struct tg_span text, struct facts *f)
     return scanner_finish(&f->s) == TG_OK;
 }
 
-/* --- events alike --------------------------------------------------------------------------------
-
- * Most events of a stream differ from the one before in their text alone. Such an event is compared
- * with the last one's bytes instead of being read; only its strings are checked and measured. */
+/* --- into the answer ----------------------------------------------------------------------------
+ */
 
 static bool brings_text_alone(const struct facts *f)
 {
@@ -619,84 +555,7 @@ static bool brings_text_alone(const struct facts *f)
 
     for (int i = 0; i < TG_CHOICES_MAX / 64; i++)
         is_finished = is_finished || f->finished[i] != 0;
-    return f->text_holes == 1 && f->hole_count <= TG_SHAPE_HOLES_MAX && !is_finished &&
-           !f->is_error && !f->is_usage_here && f->usage_end == 0;
-}
-
-static void keep_shape(const struct facts *f, struct tg_event_shape *shape)
-{
-    const char *at = f->s.start;
-    size_t len = 0;
-
-    shape->holes = 0;
-    if (!brings_text_alone(f))
-        return;
-    for (int i = 0; i <= f->hole_count; i++) {
-        const char *const stop = i < f->hole_count ? f->holes[i].ptr : f->s.end;
-
-        shape->len[i] = (size_t)(stop - at);
-        if (shape->len[i] > sizeof(shape->bytes) - len)
-            return;
-        memcpy(shape->bytes + len, at, shape->len[i]);
-        len += shape->len[i];
-        if (i < f->hole_count)
-            at = stop + f->holes[i].len;
-    }
-    shape->holes = f->hole_count;
-    shape->text_hole = f->text_hole;
-}
-
-/* Read the string whose opening quote stands just before `rest`, and cut it off up to its closing
- * one. */
-static bool cut_string(struct span *rest, struct scanner_value *ret_string)
-{
-    struct scanner s;
-
-    scanner_init(&s, span_of(rest->ptr - 1, rest->len + 1));
-    if (!scanner_value(&s, ret_string))
-        return false;
-    *rest = span_from_offset(*rest, ret_string->text.len);
-    return true;
-}
-
-/* ret     bytes of its text
- * return  whether the event has the shape */
-static bool has_shape(const struct tg_event_shape *shape, struct span data, int64_t *ret_text_bytes)
-{
-    const char *piece = shape->bytes;
-    int64_t text_bytes = 0;
-
-    if (shape->holes == 0)
-        return false;
-    for (int i = 0; i <= shape->holes; i++) {
-        struct scanner_value string;
-
-        if (!span_starts_with(data, span_of(piece, shape->len[i])))
-            return false;
-        piece += shape->len[i];
-        data = span_from_offset(data, shape->len[i]);
-        if (i == shape->holes)
-            break;
-        if (!cut_string(&data, &string))
-            return false;
-        if (i == shape->text_hole)
-            text_bytes = (int64_t)scanner_text_bytes(&string);
-    }
-    *ret_text_bytes = text_bytes;
-    return data.len == 0;
-}
-
-/* --- into the answer ----------------------------------------------------------------------------
- */
-
-static void keep_text(struct tg_short_text *text, const struct scanner_value *value)
-{
-    struct scanner_value shown = *value;
-
-    if (shown.type == SCANNER_NONE || text->len > 0)
-        return;
-    (void)scanner_unescape(&shown, text->text, sizeof(text->text),
-                           &text->len); /* cut where longer */
+    return !is_finished && !f->is_error && !f->is_usage_here && f->usage_end == 0;
 }
 
 static int64_t last_count(const struct tg_answer *answer, enum chat_count count)
@@ -770,9 +629,9 @@ static void keep_cost(const struct facts *f, struct tg_answer *answer)
 
 static void keep_facts(const struct facts *f, const struct tg_kind *kind, struct tg_answer *answer)
 {
-    keep_text(&answer->response_id, &f->id);
-    keep_text(&answer->model, &f->model);
-    keep_text(&answer->tier, &f->tier);
+    answer_keep_text(&answer->response_id, &f->id);
+    answer_keep_text(&answer->model, &f->model);
+    answer_keep_text(&answer->tier, &f->tier);
     answer->output_bytes += f->output_bytes;
     answer->choices_seen = larger(answer->choices_seen, f->choices_seen);
     for (int i = 0; i < TG_CHOICES_MAX / 64; i++) {
@@ -789,7 +648,7 @@ static void keep_facts(const struct facts *f, const struct tg_kind *kind, struct
     answer->raw_usage_end = f->usage_end;
     if (f->is_error) {
         answer->flags |= TG_ANSWER_IS_ERROR;
-        keep_text(&answer->error_code, &f->error_code);
+        answer_keep_text(&answer->error_code, &f->error_code);
     }
 }
 
@@ -852,7 +711,8 @@ enum tg_event_action openai_chat_read_event(struct tg_span type, struct tg_span 
     assert(request->choices >= 1 && request->choices <= TG_CHOICES_MAX);
     answer->events++;
     answer->raw_usage_start = answer->raw_usage_end = 0;
-    if (type.len == 0 && has_shape(&answer->shape, span_of(data.ptr, data.len), &text_bytes)) {
+    if (type.len == 0 &&
+        answer_has_shape(&answer->shape, span_of(data.ptr, data.len), &text_bytes)) {
         answer->output_bytes += text_bytes;
         return action_of(answer);
     }
@@ -860,7 +720,9 @@ enum tg_event_action openai_chat_read_event(struct tg_span type, struct tg_span 
         return read_other_data(type_name, span_of(data.ptr, data.len), answer);
     f.is_error = f.is_error || span_equal(type_name, SPAN("error"));
     keep_facts(&f, kind, answer);
-    keep_shape(&f, &answer->shape);
+    answer->shape.holes = 0;
+    if (brings_text_alone(&f))
+        answer_keep_shape(&f.holes, span_of(data.ptr, data.len), &answer->shape);
     if (answer->choices_finished >= request->choices)
         answer->flags |= TG_ANSWER_IS_COMPLETE;
     if (was_asked_here && is_usage_alone(&f, answer))
