@@ -26,6 +26,7 @@ static const char *const request_denied[] = {
     [13] = "authorization",
     [14] = "content-length true-client-ip openai-project x-goog-api-key",
     [15] = "accept-encoding",
+    [16] = "x-goog-fieldmask", /* would leave the usage out of the answer */
     [17] = "transfer-encoding",
     [19] = "openai-organization x-goog-user-project",
 };
