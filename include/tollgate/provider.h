@@ -34,8 +34,10 @@ enum tg_request_flags {
     TG_REQUEST_STREAM = 1u << 0,
     TG_REQUEST_WANTS_USAGE = 1u << 1, /* asked for the usage chunk itself */
     TG_REQUEST_FETCHES = 1u << 2, /* the provider fetches input itself: references, server tools */
-    TG_REQUEST_MAX_GIVEN = 1u << 3, /* max_output_tokens is the client's */
-    TG_REQUEST_BACKGROUND = 1u << 4 /* the answer is made later and fetched by its id */
+    TG_REQUEST_MAX_GIVEN = 1u << 3,  /* max_output_tokens is the client's */
+    TG_REQUEST_BACKGROUND = 1u << 4, /* the answer is made later and fetched by its id */
+    TG_REQUEST_MAX_FIXED = 1u << 5   /* the output's maximum cannot be lowered: it stands in several
+                                        places */
 };
 
 /* Where the body may be edited; offsets into the body, 0 = not there. */
@@ -99,7 +101,9 @@ enum tg_answer_flags {
     TG_ANSWER_DOUBTFUL = 1u << 3,    /* counts that contradict each other or are out of range */
     TG_ANSWER_UNREADABLE = 1u << 4,  /* could not be parsed; what follows is not metered */
     TG_ANSWER_HAS_COST = 1u << 5,    /* provider_cost_nusd is the provider's own charge */
-    TG_ANSWER_PENDING = 1u << 6 /* begun in the background; its usage comes with a later fetch */
+    TG_ANSWER_PENDING = 1u << 6, /* begun in the background; its usage comes with a later fetch */
+    TG_ANSWER_SO_FAR = 1u << 7   /* the usage record is of an earlier moment: more was made after it
+                                  */
 };
 
 #define TG_SHORT_TEXT_MAX 128
@@ -220,7 +224,8 @@ struct tg_kind;
 enum tg_dialect_flags {
     TG_DIALECT_IS_FREE = 1u << 0,    /* providers bill nothing for it: counting tokens */
     TG_DIALECT_INPUT_ONLY = 1u << 1, /* no token comes out: embeddings */
-    TG_DIALECT_NO_MAXIMUM = 1u << 2  /* has no field that bounds the output */
+    TG_DIALECT_NO_MAXIMUM = 1u << 2, /* has no field that bounds the output */
+    TG_DIALECT_REQUEST_ID = 1u << 3  /* its clients look for the request's id in `request-id` */
 };
 
 struct tg_dialect {

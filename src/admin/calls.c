@@ -215,18 +215,20 @@ static enum tg_status on_rate(void *context, const struct call_rate *rate)
     enum tg_class class = TG_INPUT;
     char name[64];
     __int128 product;
+    int64_t count;
     int per;
 
     account_copy_text(rate->class, name, sizeof(name));
     if (!tg_class_from_name(name, &class))
         return err_set(&receipt->call->err, TG_CORRUPT, "a charge has a price of an unknown class");
     per = per_of(class, rate->unit);
-    product = (__int128)receipt->row->usage.count[class] * rate->unit_price_pusd;
+    count = rate->count != 0 ? rate->count : receipt->row->usage.count[class];
+    product = (__int128)count * rate->unit_price_pusd;
     receipt->has_fractions = receipt->has_fractions || product % per != 0;
     receipt->sum_pusd += product / per;
     json_open_object(w, NULL);
     json_string(w, "class", name);
-    json_int(w, "count", receipt->row->usage.count[class]);
+    json_int(w, "count", count);
     put_pusd(w, "unit_price", rate->unit_price_pusd);
     put_optional(w, "unit", rate->unit);
     put_pusd(w, "product", product / per);

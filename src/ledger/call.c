@@ -40,7 +40,7 @@ static const char adjustments_tail[] =
 static const char rates_sql[] =
     "SELECT json_extract(each.value, '$[0]'), json_extract(each.value, '$[1]'), "
     "json_extract(each.value, '$[2]'), p.provider, p.model, p.unit, p.tier, p.ctx_min, "
-    "p.valid_from_ms FROM rate_set, json_each(rate_set.rates) AS each LEFT JOIN price AS p "
+    "p.valid_from_ms, coalesce(json_extract(each.value, '$[3]'), 0) FROM rate_set, json_each(rate_set.rates) AS each LEFT JOIN price AS p "
     "ON p.id = json_extract(each.value, '$[1]') WHERE rate_set.id = ?1 /* scan */";
 static const char detail_sql[] =
     "SELECT raw_usage, response_id, upstream_request_id, client, error "
@@ -230,6 +230,7 @@ enum tg_status call_rates(struct db *db, int64_t rate_set_id,
                                  .tier = stmt_text(&stmt, 6),
                                  .ctx_min = stmt_int(&stmt, 7),
                                  .valid_from_ms = stmt_int(&stmt, 8),
+                                 .count = stmt_int(&stmt, 9),
                              }));
     }
 }

@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define RATES_TEXT_MAX 4096
+#define RATES_TEXT_MAX 8192
 
 struct ledger {
     struct writer_hook hook;
@@ -146,6 +146,8 @@ static struct span build_rates_text(void *context)
         json_string(&json, NULL, tg_class_name(rate->class));
         json_int(&json, NULL, rate->price_id);
         json_int(&json, NULL, rate->unit_price_pusd);
+        if (rate->count != 0)
+            json_int(&json, NULL, rate->count);
         json_close_array(&json);
     }
     json_close_array(&json);
@@ -156,7 +158,7 @@ static struct span build_rates_text(void *context)
 static enum tg_status rate_set_id(struct ledger *ledger, const struct ledger_charge *charge,
                                   int64_t *ret_id, struct err *err)
 {
-    int64_t key[TG_CLASS_COUNT * 3];
+    int64_t key[LEDGER_RATES_MAX * 4];
     struct rates_text context = { .charge = charge };
     const struct dimension_text text = { build_rates_text, &context };
     enum tg_status status;
@@ -167,11 +169,15 @@ static enum tg_status rate_set_id(struct ledger *ledger, const struct ledger_cha
         return TG_OK;
     }
     assert(charge->rate_count > 0);
-    assert(charge->rate_count <= TG_CLASS_COUNT);
+    assert(charge->rate_count <= LEDGER_RATES_MAX);
     for (int i = 0; i < charge->rate_count; i++) {
-        key[at++] = charge->rates[i].class;
-        key[at++] = charge->rates[i].price_id;
-        key[at++] = charge->rates[i].unit_price_pusd;
+        const struct ledger_rate *rate = &charge->rates[i];
+
+        key[at++] = rate->count != 0 ? -1 - (int64_t)rate->class : (int64_t)rate->class;
+        key[at++] = rate->price_id;
+        key[at++] = rate->unit_price_pusd;
+        if (rate->count != 0)
+            key[at++] = rate->count;
     }
     buf_init(&context.out, RATES_TEXT_MAX);
     status =

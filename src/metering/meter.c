@@ -146,6 +146,8 @@ static bool saw_success(const struct meter_attempt *attempt)
 /* Whether the usage record is the provider's last word: some send one with every event. */
 static bool is_final(const struct meter_attempt *attempt)
 {
+    if ((attempt->answer->flags & TG_ANSWER_SO_FAR) != 0)
+        return false;
     return attempt->end == METER_ENDED || (attempt->answer->flags & TG_ANSWER_IS_COMPLETE) != 0;
 }
 
@@ -185,18 +187,43 @@ static void choose_usage(const struct meter_call *call, const struct meter_attem
     charge->source = LEDGER_SOURCE_ESTIMATED;
 }
 
-static void keep_rates(const struct cost_rates *rates, struct ledger_charge *charge)
+static struct ledger_rate *find_rate(struct ledger_charge *charge, enum tg_class class,
+                                     int64_t price_id)
 {
-    charge->rate_count = 0;
+    for (int i = 0; i < charge->rate_count; i++)
+        if (charge->rates[i].class == class && charge->rates[i].price_id == price_id)
+            return &charge->rates[i];
+    return NULL;
+}
+
+/* Add a part's prices to the charge's. One that there is no room for is missing in the receipt
+ * alone. */
+static void keep_rates(const struct cost_part *part, struct ledger_charge *charge)
+{
     for (int class = 0; class < TG_CLASS_COUNT; class ++) {
-        if (charge->usage.count[class] == 0 || rates->rate[class].price_id == 0)
+        const struct cost_rate *rate = &part->rates->rate[class];
+        struct ledger_rate *kept;
+
+        if (part->usage->count[class] == 0 || rate->price_id == 0)
             continue;
-        charge->rates[charge->rate_count++] = (struct ledger_rate){
-            .class = (enum tg_class) class,
-            .price_id = rates->rate[class].price_id,
-            .unit_price_pusd = rates->rate[class].unit_price_pusd,
-        };
+        kept = find_rate(charge, (enum tg_class) class, rate->price_id);
+        if (kept == NULL && charge->rate_count < LEDGER_RATES_MAX) {
+            kept = &charge->rates[charge->rate_count++];
+            *kept = (struct ledger_rate){ .class = (enum tg_class) class,
+                                          .price_id = rate->price_id,
+                                          .unit_price_pusd = rate->unit_price_pusd };
+        }
+        if (kept != NULL)
+            kept->count += part->usage->count[class];
     }
+}
+
+/* A price that holds for all of its class says so. */
+static void end_rates(struct ledger_charge *charge)
+{
+    for (int i = 0; i < charge->rate_count; i++)
+        if (charge->rates[i].count == charge->usage.count[charge->rates[i].class])
+            charge->rates[i].count = 0;
 }
 
 /* The tier as the book names it; what it does not name (default, auto, on_demand) is the standard
@@ -213,34 +240,86 @@ static struct span tier_of(const struct tg_answer *answer)
     return SPAN("standard");
 }
 
+/* What a charge is priced from: all of it at once, or the parts that other models made. */
+struct pricing {
+    struct cost_part parts[TG_ITERATIONS_MAX];
+    struct cost_rates rates[TG_ITERATIONS_MAX];
+    int count;
+    struct span tier;
+    bool has_other_model; /* a part was priced as another model's than the one it names */
+};
+
+/* Price `usage` as one part, by the first of the models named that the book has. */
+static void add_part(const struct meter_call *call, const struct tg_usage *usage,
+                     const struct span *models, int model_count, struct pricing *pricing)
+{
+    struct cost_rates *const rates = &pricing->rates[pricing->count];
+    const struct book_query query =
+        query_of(call, call->model, pricing->tier, usage->prompt_tokens);
+    const struct book_model *model = NULL;
+
+    *rates = (struct cost_rates){ 0 };
+    for (int i = 0; i < model_count && model == NULL; i++)
+        model = find_model(call, models[i]);
+    if (model != NULL)
+        book_rates(model, &query, rates);
+    pricing->parts[pricing->count++] = (struct cost_part){ usage, rates };
+}
+
+/* Whether the charge is the sum of the answer's iterations, and not a bound or an estimate. */
+static bool bills_iterations(const struct tg_answer *answer, const struct ledger_charge *charge)
+{
+    return answer->iteration_count > 0 && charge->source == LEDGER_SOURCE_PROVIDER &&
+           memcmp(&charge->usage, &answer->usage, sizeof(charge->usage)) == 0;
+}
+
+/* The answer names what served; where the book does not have that, what was asked. */
+static void choose_parts(const struct meter_call *call, const struct tg_answer *answer,
+                         const struct ledger_charge *charge, struct pricing *pricing)
+{
+    const struct span served = span_of(answer->model.text, answer->model.len);
+    struct span models[] = { SPAN_EMPTY, served, call->model };
+
+    if (!bills_iterations(answer, charge)) {
+        add_part(call, &charge->usage, models, 3, pricing);
+        return;
+    }
+    for (int i = 0; i < answer->iteration_count; i++) {
+        const struct tg_iteration *part = &answer->iterations[i];
+
+        models[0] = span_of(part->model.text, part->model.len);
+        if (models[0].len > 0 && find_model(call, models[0]) == NULL)
+            pricing->has_other_model = true;
+        add_part(call, &part->usage, models, 3, pricing);
+    }
+}
+
 static void price(const struct meter_call *call, const struct tg_answer *answer,
                   struct ledger_charge *charge)
 {
-    const struct span served = span_of(answer->model.text, answer->model.len);
-    const struct book_model *model = find_model(call, served);
-    const struct book_query query =
-        query_of(call, call->model, tier_of(answer), charge->usage.prompt_tokens);
-    struct cost_rates rates = { 0 };
+    struct pricing pricing;
     struct cost cost = { 0 };
 
-    /* The answer names what served; where the book does not have that, what was asked. */
-    if (model == NULL)
-        model = find_model(call, call->model);
-    if (model != NULL)
-        book_rates(model, &query, &rates);
-    if (cost_of(&charge->usage, &rates, &cost) != TG_OK) {
+    pricing.count = 0;
+    pricing.tier = tier_of(answer);
+    pricing.has_other_model = false;
+    choose_parts(call, answer, charge, &pricing);
+    if (cost_of_parts(pricing.parts, pricing.count, &cost) != TG_OK) {
         charge->flags |= LEDGER_USAGE_DOUBTFUL;
         cost.is_unpriced = true;
     }
-    charge->tier = query.tier;
+    charge->tier = pricing.tier;
     charge->cost_nusd = cost.nusd;
     charge->provider_cost_nusd =
         (answer->flags & TG_ANSWER_HAS_COST) != 0 ? answer->provider_cost_nusd : cost.nusd;
     if (cost.is_unpriced)
         charge->flags |= LEDGER_UNPRICED;
-    if (cost.has_fallback)
+    if (cost.has_fallback || pricing.has_other_model)
         charge->flags |= LEDGER_PRICE_FALLBACK;
-    keep_rates(&rates, charge);
+    charge->rate_count = 0;
+    for (int i = 0; i < pricing.count; i++)
+        keep_rates(&pricing.parts[i], charge);
+    end_rates(charge);
 }
 
 static enum ledger_outcome outcome_of(const struct meter_attempt *attempt)

@@ -1,6 +1,7 @@
 #include "pricing/cost.h"
 
 #include "base/money.h"
+#include "base/try.h"
 
 /* Sums are kept in the finest part that a price is cut into, a millisecond's share of an hour, so
  * that one division rounds the whole. TG_COUNT_MAX * COST_PRICE_MAX * PARTS_PER_UNIT *
@@ -37,33 +38,42 @@ static enum tg_status round_half_even(__int128 parts, int64_t *ret_nusd)
     return TG_OK;
 }
 
-enum tg_status cost_of(const struct tg_usage *usage, const struct cost_rates *rates,
-                       struct cost *ret_cost)
+static enum tg_status add_part(const struct cost_part *part, __int128 *sum, struct cost *cost)
 {
-    struct cost cost = { 0 };
-    __int128 parts = 0;
-
     for (int i = 0; i < TG_CLASS_COUNT; i++) {
-        const int64_t count = usage->count[i];
-        const struct cost_rate *rate = &rates->rate[i];
+        const int64_t count = part->usage->count[i];
+        const struct cost_rate *rate = &part->rates->rate[i];
 
         if (!within(count, TG_COUNT_MAX) || !within(rate->unit_price_pusd, COST_PRICE_MAX))
             return TG_OUT_OF_RANGE;
         if (count == 0)
             continue;
         if (rate->price_id == 0) {
-            cost.is_unpriced = true;
+            cost->is_unpriced = true;
             continue;
         }
-        cost.has_fallback = cost.has_fallback || rate->is_fallback;
-        parts += (__int128)count * rate->unit_price_pusd * parts_per_count[rate->per];
+        cost->has_fallback = cost->has_fallback || rate->is_fallback;
+        *sum += (__int128)count * rate->unit_price_pusd * parts_per_count[rate->per];
     }
+    return TG_OK;
+}
 
-    const enum tg_status status = round_half_even(parts, &cost.nusd);
+enum tg_status cost_of_parts(const struct cost_part *parts, int count, struct cost *ret_cost)
+{
+    struct cost cost = { 0 };
+    __int128 sum = 0;
 
-    if (status == TG_OK)
-        *ret_cost = cost;
-    return status;
+    for (int i = 0; i < count; i++)
+        TRY(add_part(&parts[i], &sum, &cost));
+    TRY(round_half_even(sum, &cost.nusd));
+    *ret_cost = cost;
+    return TG_OK;
+}
+
+enum tg_status cost_of(const struct tg_usage *usage, const struct cost_rates *rates,
+                       struct cost *ret_cost)
+{
+    return cost_of_parts(&(const struct cost_part){ usage, rates }, 1, ret_cost);
 }
 
 enum tg_status cost_bound(int64_t input_tokens, int64_t output_tokens, int64_t dearest_input_pusd,

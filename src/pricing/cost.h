@@ -44,6 +44,19 @@ struct cost {
 TG_MUST_CHECK enum tg_status cost_of(const struct tg_usage *usage, const struct cost_rates *rates,
                                      struct cost *ret_cost);
 
+/* A part of an attempt that has prices of its own: another model made it. */
+struct cost_part {
+    const struct tg_usage *usage;
+    const struct cost_rates *rates;
+};
+
+/* Price all parts of one attempt together: rounded once, as one sum.
+ *
+ * count   0 or more
+ * Errors  as cost_of */
+TG_MUST_CHECK enum tg_status cost_of_parts(const struct cost_part *parts, int count,
+                                           struct cost *ret_cost);
+
 /* The most that so many input and output tokens can cost at the dearest of the prices that may
  * apply, rounded up.
  *

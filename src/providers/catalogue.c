@@ -1,13 +1,15 @@
 #include "providers/catalogue.h"
 
+#include "providers/anthropic.h"
 #include "providers/gemini.h"
 #include "providers/openai_chat.h"
 
 #include <stddef.h>
 
 static const struct tg_dialect *const dialects[] = {
-    &openai_chat_dialect,  &gemini_generate_dialect,    &gemini_count_dialect,
-    &gemini_embed_dialect, &gemini_embed_batch_dialect,
+    &openai_chat_dialect,        &anthropic_messages_dialect, &anthropic_count_tokens_dialect,
+    &gemini_generate_dialect,    &gemini_count_dialect,       &gemini_embed_dialect,
+    &gemini_embed_batch_dialect,
 };
 
 /* Sources of STOPS_ON_LEAVE: OpenRouter's list of providers whose billing ends with the connection.
@@ -29,6 +31,7 @@ static const struct tg_kind kinds[] = {
         .base_url = "https://api.anthropic.com",
         .auth = TG_AUTH_X_API_KEY,
         .flags = TG_KIND_STOPS_ON_LEAVE,
+        .speaks = { { .dialect = "anthropic-messages" }, { .dialect = "anthropic-count-tokens" } },
         .prefixes = { "claude-" },
         .env_key = "ANTHROPIC_API_KEY",
         .book = "anthropic",
@@ -90,6 +93,8 @@ static const struct tg_kind kinds[] = {
         .auth = TG_AUTH_BEARER,
         .flags = TG_KIND_ASKS_USAGE | TG_KIND_STOPS_ON_LEAVE,
         .speaks = { { .dialect = "openai-chat" },
+                    { .dialect = "anthropic-messages" },
+                    { .dialect = "anthropic-count-tokens" },
                     { .dialect = "gemini-generate" },
                     { .dialect = "gemini-count" },
                     { .dialect = "gemini-embed" },

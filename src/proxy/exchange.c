@@ -191,9 +191,9 @@ static void hand_deferred(struct writer_job *job)
 static struct meter_call meter_call_of(const struct exchange *exchange)
 {
     return (struct meter_call){
-        .dialect = exchange->dialect,
         .request = &exchange->request,
         .kind = exchange->kind,
+        .dialect = exchange->dialect,
         .book = snapshot_get(exchange->worker->services->book),
         .model = exchange->routed_model,
         .body_bytes = exchange->body_bytes,

@@ -9,6 +9,8 @@ static const struct {
     const char *dialect;
 } calls[] = {
     { { "/chat/completions", 17 }, "openai-chat" },
+    { { "/messages", 9 }, "anthropic-messages" },
+    { { "/messages/count_tokens", 22 }, "anthropic-count-tokens" },
 };
 
 /* What may be asked of a model in Google's paths, behind the last ':'. */
@@ -179,15 +181,14 @@ static enum tg_status match_rest(struct span path, const struct http_head *head,
                                  struct arena *arena, struct guard_path *ret_path)
 {
     const bool reads = head->method == METHOD_GET || head->method == METHOD_HEAD;
+    bool is_google = strip(&path, SPAN("/v1beta"));
 
-    ret_path->is_google = strip(&path, SPAN("/v1beta"));
-    if (ret_path->is_google && strip(&path, SPAN("/openai")))
-        ret_path->is_google = false;
-    else if (!ret_path->is_google)
+    if (is_google && strip(&path, SPAN("/openai")))
+        is_google = false;
+    else if (!is_google)
         (void)strip(&path, SPAN("/v1")); /* with it or without */
-    ret_path->dialect = ret_path->is_google ? NULL : find_call(path);
-    ret_path->voice =
-        ret_path->is_google ? catalogue_dialect(SPAN("gemini-generate")) : ret_path->dialect;
+    ret_path->dialect = is_google ? NULL : find_call(path);
+    ret_path->voice = is_google ? catalogue_dialect(SPAN("gemini-generate")) : ret_path->dialect;
     if (ret_path->dialect != NULL)
         return enter_call(head, ret_path);
     if (head->method == METHOD_POST && (span_starts_with(path, SPAN("/models/")) ||
@@ -249,6 +250,15 @@ enum tg_status guard_match(const struct http_head *head, struct arena *arena,
         span_equal(ret_path->prefix, SPAN("v1beta")) || rest.len == 0)
         return TG_NO_ROUTE;
     return match_rest(span_of(rest.ptr - 1, rest.len + 1), head, arena, ret_path);
+}
+
+const struct tg_dialect *guard_caller(const struct http_head *head, const struct guard_path *path)
+{
+    if (path->voice != NULL)
+        return path->voice;
+    if (head != NULL && http_field(head, SPAN("anthropic-version")) != NULL)
+        return catalogue_dialect(SPAN("anthropic-messages"));
+    return NULL;
 }
 
 static const struct span credential_fields[] = {

@@ -309,7 +309,7 @@ static bool is_encoded(const struct http_head *head)
 
 void relay_begin(struct relay *relay, const struct http_head *head, struct span request_id)
 {
-    upstream_put_answer_fields(head, request_id, &relay->head);
+    upstream_put_answer_fields(head, relay->dialect, request_id, &relay->head);
     relay->content_length = head->content_length;
     relay->mode = RELAY_PLAIN;
     relay->framing = framing_of(relay, head);

@@ -16,7 +16,7 @@ void reply_error_unlogged(struct server_conn *conn, const struct tg_dialect *dia
                           enum tg_status status, struct span message, struct span request_id);
 
 /* Answer a JSON document; to a HEAD, its head alone. */
-void reply_json(struct server_conn *conn, int http_status, struct span body,
+void reply_json(struct server_conn *conn, const struct tg_dialect *dialect, struct span body,
                 struct span request_id);
 
 #endif

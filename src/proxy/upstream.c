@@ -241,12 +241,16 @@ static void put_dialect_path(struct buf *out, const struct upstream_request *req
     buf_put_text(out, close + 1);
 }
 
-/* Whether an owner has given the version with the address although the path begins with it. */
-static bool repeats(const char *base_path, const char *path)
+/* Without the version at its front that the base URL ends with: who wrote it there has meant one.
+ */
+static const char *without_version(const char *path, const char *base_path)
 {
-    const size_t len = strlen(base_path);
+    const char *const end = path[0] == '/' ? strchr(path + 1, '/') : NULL;
 
-    return strncmp(path, base_path, len) == 0 && path[len] == '/';
+    if (end == NULL || path[1] != 'v' || path[2] < '0' || path[2] > '9' ||
+        !span_ends_with(span_from(base_path), span_of(path, (size_t)(end - path))))
+        return path;
+    return end;
 }
 
 static void put_path(struct buf *out, const struct upstream_request *request,
@@ -257,10 +261,11 @@ static void put_path(struct buf *out, const struct upstream_request *request,
 
     if (request->is_stream && dialect->upstream_stream_path != NULL)
         path = dialect->upstream_stream_path;
-    if (!repeats(request->target->base_path, speech->path != NULL ? speech->path : path))
-        buf_put_text(out, request->target->base_path);
+    buf_put_text(out, request->target->base_path);
     if (speech->path != NULL)
-        buf_put_text(out, speech->path);
+        buf_put_text(out, without_version(speech->path, request->target->base_path));
+    else
+        path = without_version(path, request->target->base_path);
     put_dialect_path(out, request, path);
 }
 
@@ -407,8 +412,8 @@ static void put_status_line(int status, struct buf *out)
     buf_put(out, " \r\n", 3);
 }
 
-void upstream_put_answer_fields(const struct http_head *head, struct span request_id,
-                                struct buf *out)
+void upstream_put_answer_fields(const struct http_head *head, const struct tg_dialect *dialect,
+                                struct span request_id, struct buf *out)
 {
     const struct span theirs = http_value(head, SPAN("x-request-id"));
 
@@ -417,6 +422,9 @@ void upstream_put_answer_fields(const struct http_head *head, struct span reques
     if (theirs.len > 0)
         put_field(out, SPAN("x-upstream-request-id"), theirs);
     put_field(out, SPAN("x-request-id"), request_id);
+    if ((dialect->flags & TG_DIALECT_REQUEST_ID) != 0 &&
+        http_field(head, SPAN("request-id")) == NULL)
+        put_field(out, SPAN("request-id"), request_id);
 }
 
 void upstream_put_answer_end(const struct upstream_answer_end *end, struct buf *out)

@@ -36,9 +36,10 @@ TG_MUST_CHECK enum tg_status upstream_build(const struct upstream_request *reque
                                             struct buf *body);
 
 /* Append the status line and what passes of the provider's fields, with our request id; the
- * provider's own goes on as x-upstream-request-id. */
-void upstream_put_answer_fields(const struct http_head *head, struct span request_id,
-                                struct buf *out);
+ * provider's own goes on as x-upstream-request-id, and as request-id as it came. In a dialect whose
+ * clients look there, ours takes its place where the provider sent none. */
+void upstream_put_answer_fields(const struct http_head *head, const struct tg_dialect *dialect,
+                                struct span request_id, struct buf *out);
 
 /* How the body that follows is framed, and what we say about the call. */
 struct upstream_answer_end {

@@ -33,19 +33,17 @@ static enum tg_status on_check(void *context, const struct http_head *head, cons
     return status;
 }
 
-/* Whose errors the caller reads; NULL: OpenAI's. */
-static const struct tg_dialect *voice_of(const struct http_head *head)
+/* Whose errors a caller reads that may not even have been heard out. */
+static const struct tg_dialect *caller_of(const struct http_head *head)
 {
     struct guard_path path = { .voice = NULL };
     struct arena arena;
-    enum tg_status status;
 
-    if (head == NULL || head->target.len == 0)
-        return NULL;
     arena_init(&arena, PATH_ARENA_BYTES, HTTP_HEAD_MAX);
-    status = guard_match(head, &arena, &path);
+    if (head != NULL && head->target.len > 0 && guard_match(head, &arena, &path) == TG_NO_MEMORY)
+        path.voice = NULL;
     arena_fini(&arena);
-    return status == TG_NO_MEMORY ? NULL : path.voice;
+    return guard_caller(head, &path);
 }
 
 static void on_refuse(void *context, struct server_conn *conn, const struct http_head *head,
@@ -56,19 +54,20 @@ static void on_refuse(void *context, struct server_conn *conn, const struct http
     int64_t call_id;
 
     next_id(worker, &call_id, id);
-    reply_error(conn, voice_of(head), status, span_from(why), span_from(id));
+    reply_error(conn, caller_of(head), status, span_from(why), span_from(id));
 }
 
 /* Answer with what the key behind a door may see. */
 static enum tg_status read_door(const struct worker *worker, const struct key_entry *key,
-                                const struct guard_path *path, struct buf *out)
+                                const struct guard_path *path, const struct tg_dialect *caller,
+                                struct buf *out)
 {
     const struct models_query query = {
         .key = key,
         .targets = target_store_get(worker->services->targets),
         .book = snapshot_get(worker->services->book),
         .provider = path->prefix,
-        .is_google = path->is_google,
+        .caller = caller,
     };
 
     switch (path->door) {
@@ -91,6 +90,7 @@ static enum tg_status read_door(const struct worker *worker, const struct key_en
 static void serve_door(struct worker *worker, struct server_conn *conn,
                        const struct http_head *head, const struct guard_path *path, struct span id)
 {
+    const struct tg_dialect *caller = guard_caller(head, path);
     const struct key_entry *key = NULL;
     enum tg_status status = TG_OK;
     AUTO(buf) out = { 0 };
@@ -103,11 +103,11 @@ static void serve_door(struct worker *worker, struct server_conn *conn,
     if (key != NULL)
         keyring_touch(key, clock_wall_ms());
     if (status == TG_OK)
-        status = read_door(worker, key, path, &out);
+        status = read_door(worker, key, path, caller, &out);
     if (status == TG_OK)
-        reply_json(conn, 200, buf_span(&out), id);
+        reply_json(conn, caller, buf_span(&out), id);
     else
-        reply_error(conn, path->voice, status, SPAN_EMPTY, id);
+        reply_error(conn, caller, status, SPAN_EMPTY, id);
 }
 
 static void on_request(void *context, struct server_conn *conn, const struct http_head *head)
@@ -125,7 +125,7 @@ static void on_request(void *context, struct server_conn *conn, const struct htt
     if (status == TG_INVALID)
         server_close_after(conn);
     if (status != TG_OK)
-        reply_error(conn, path.voice, status, SPAN_EMPTY, span_from(id));
+        reply_error(conn, guard_caller(head, &path), status, SPAN_EMPTY, span_from(id));
     else if (path.door == GUARD_CALL)
         exchange_start(worker, conn, head, &path, call_id);
     else

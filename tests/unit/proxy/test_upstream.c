@@ -391,7 +391,7 @@ static char *answer_head(void)
     char *text;
 
     buf_init(&out, 1 << 16);
-    upstream_put_answer_fields(&head, SPAN("call_1"), &out);
+    upstream_put_answer_fields(&head, &dialect, SPAN("call_1"), &out);
     text = buf_take_string(&out);
     buf_fini(&out);
     ck_assert_ptr_nonnull(text);
