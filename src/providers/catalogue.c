@@ -1,14 +1,15 @@
 #include "providers/catalogue.h"
 
 #include "providers/anthropic.h"
+#include "providers/gemini.h"
 #include "providers/openai_chat.h"
 
 #include <stddef.h>
 
 static const struct tg_dialect *const dialects[] = {
-    &openai_chat_dialect,
-    &anthropic_messages_dialect,
-    &anthropic_count_tokens_dialect,
+    &openai_chat_dialect,        &anthropic_messages_dialect, &anthropic_count_tokens_dialect,
+    &gemini_generate_dialect,    &gemini_count_dialect,       &gemini_embed_dialect,
+    &gemini_embed_batch_dialect,
 };
 
 /* Sources of STOPS_ON_LEAVE: OpenRouter's list of providers whose billing ends with the connection.
@@ -39,8 +40,16 @@ static const struct tg_kind kinds[] = {
         .name = "google",
         .base_url = "https://generativelanguage.googleapis.com",
         .auth = TG_AUTH_X_GOOG_API_KEY,
-        .flags = TG_KIND_OUTPUT_IS_RESIDUAL,
-        .prefixes = { "gemini-", "gemma-", "models/gemini-", "learnlm-", "imagen-", "veo-" },
+        .flags = TG_KIND_ASKS_USAGE | TG_KIND_OUTPUT_IS_RESIDUAL, /* both of its openai-chat */
+        .speaks = { { .dialect = "gemini-generate" },
+                    { .dialect = "gemini-count" },
+                    { .dialect = "gemini-embed" },
+                    { .dialect = "gemini-embed-batch" },
+                    { .dialect = "openai-chat",
+                      .path = "/v1beta/openai",
+                      .auth = TG_AUTH_BEARER } },
+        .prefixes = { "gemini-", "gemma-", "models/gemini-", "learnlm-", "imagen-", "veo-",
+                      "tunedModels/" },
         .env_key = "GEMINI_API_KEY",
         .book = "google",
     },
@@ -85,7 +94,11 @@ static const struct tg_kind kinds[] = {
         .flags = TG_KIND_ASKS_USAGE | TG_KIND_STOPS_ON_LEAVE,
         .speaks = { { .dialect = "openai-chat" },
                     { .dialect = "anthropic-messages" },
-                    { .dialect = "anthropic-count-tokens" } },
+                    { .dialect = "anthropic-count-tokens" },
+                    { .dialect = "gemini-generate" },
+                    { .dialect = "gemini-count" },
+                    { .dialect = "gemini-embed" },
+                    { .dialect = "gemini-embed-batch" } },
         .prefixes = { "echo" },
         .book = "sandbox",
     },

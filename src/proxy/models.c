@@ -6,6 +6,9 @@
 #include "base/try.h"
 #include "providers/anthropic.h"
 #include "providers/catalogue.h"
+#include "providers/gemini.h"
+
+#include <stdio.h>
 
 #define NAMES_MAX         200000
 #define NAMES_FIRST_BYTES 4096
@@ -31,6 +34,41 @@ static bool is_name(const void *value, const void *key)
 static bool is_anthropic(const struct models_query *query)
 {
     return query->caller == &anthropic_messages_dialect;
+}
+
+static bool is_google(const struct models_query *query)
+{
+    return query->caller == &gemini_generate_dialect;
+}
+
+/* Google's lists write "models/x" for what its paths and prices call "x". */
+static struct span bare(const struct models_query *query, struct span id)
+{
+    const struct span models = SPAN("models/");
+
+    return is_google(query) && span_starts_with(id, models) ? span_from_offset(id, models.len) : id;
+}
+
+/* What a model is for: no list and no price says so but its name. */
+static void put_google_model(struct json_writer *writer, struct span id)
+{
+    const char *const collection = span_starts_with(id, SPAN("tunedModels/")) ? "" : "models/";
+    char name[TG_MODEL_MAX + sizeof("models/")];
+    size_t at;
+
+    (void)snprintf(name, sizeof(name), "%s%.*s", collection, SPAN_ARG(id));
+    json_string(writer, "name", name);
+    json_text(writer, "displayName", id);
+    json_open_array(writer, "supportedGenerationMethods");
+    if (span_find(id, SPAN("embedding"), &at)) {
+        json_string(writer, NULL, "embedContent");
+        json_string(writer, NULL, "batchEmbedContents");
+    } else {
+        json_string(writer, NULL, "generateContent");
+        json_string(writer, NULL, "streamGenerateContent");
+    }
+    json_string(writer, NULL, "countTokens");
+    json_close_array(writer);
 }
 
 static void put_openai_model(struct json_writer *writer, struct span id,
@@ -63,6 +101,8 @@ static void put_model(const struct models_query *query, struct json_writer *writ
     json_open_object(writer, NULL);
     if (is_anthropic(query))
         put_anthropic_model(writer, id);
+    else if (is_google(query))
+        put_google_model(writer, id);
     else
         put_openai_model(writer, id, target);
     json_close_object(writer);
@@ -95,7 +135,7 @@ static enum tg_status add_target(struct listing *listing, const struct target *t
     size_t cursor = 0;
 
     for (int i = 0; i < target->model_count; i++)
-        TRY(add(listing, span_from(target->models[i]), target));
+        TRY(add(listing, bare(listing->query, span_from(target->models[i])), target));
     if (book == NULL || target->kind->book == NULL)
         return TG_OK;
     while (book_next_model(book, span_from(target->kind->book), &cursor, &name))
@@ -106,7 +146,8 @@ static enum tg_status add_target(struct listing *listing, const struct target *t
 /* Whether calls can reach it here, and are asked about it. */
 static bool is_listed(const struct models_query *query, const struct target *target)
 {
-    if (is_anthropic(query) && catalogue_speech(target->kind, query->caller) == NULL)
+    if ((is_anthropic(query) || is_google(query)) &&
+        catalogue_speech(target->kind, query->caller) == NULL)
         return false;
     return target->kind->speaks[0].dialect != NULL &&
            (query->provider.len == 0 || span_equal(query->provider, span_from(target->name)));
@@ -143,9 +184,9 @@ enum tg_status models_put_list(const struct models_query *query, struct buf *out
     arena_init(&listing.arena, NAMES_FIRST_BYTES, NAMES_BYTES_MAX);
     json_begin(&listing.writer, out);
     json_open_object(&listing.writer, NULL);
-    if (!is_anthropic(query))
+    if (query->caller == NULL)
         json_string(&listing.writer, "object", "list");
-    json_open_array(&listing.writer, "data");
+    json_open_array(&listing.writer, is_google(query) ? "models" : "data");
     for (int i = 0; i < query->targets->count && status == TG_OK; i++) {
         if (is_listed(query, query->targets->target[i]))
             status = add_target(&listing, query->targets->target[i]);
@@ -159,7 +200,7 @@ enum tg_status models_put_list(const struct models_query *query, struct buf *out
 static bool has_model(const struct models_query *query, const struct target *target, struct span id)
 {
     for (int i = 0; i < target->model_count; i++) {
-        if (span_equal(span_from(target->models[i]), id))
+        if (span_equal(bare(query, span_from(target->models[i])), id))
             return true;
     }
     return query->book != NULL && target->kind->book != NULL &&

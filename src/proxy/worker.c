@@ -33,21 +33,28 @@ static enum tg_status on_check(void *context, const struct http_head *head, cons
     return status;
 }
 
+/* Whose errors a caller reads that may not even have been heard out. */
+static const struct tg_dialect *caller_of(const struct http_head *head)
+{
+    struct guard_path path = { .voice = NULL };
+    struct arena arena;
+
+    arena_init(&arena, PATH_ARENA_BYTES, HTTP_HEAD_MAX);
+    if (head != NULL && head->target.len > 0 && guard_match(head, &arena, &path) == TG_NO_MEMORY)
+        path.voice = NULL;
+    arena_fini(&arena);
+    return guard_caller(head, &path);
+}
+
 static void on_refuse(void *context, struct server_conn *conn, const struct http_head *head,
                       enum tg_status status, const char *why)
 {
     struct worker *worker = context;
-    struct guard_path path = { .dialect = NULL };
-    struct arena arena;
     char id[ID_TEXT_SIZE];
     int64_t call_id;
 
     next_id(worker, &call_id, id);
-    arena_init(&arena, PATH_ARENA_BYTES, HTTP_HEAD_MAX);
-    if (head != NULL && guard_match(head, &arena, &path) != TG_OK)
-        path.door = GUARD_CALL; /* what it says of the dialect holds all the same */
-    reply_error(conn, guard_caller(head, &path), status, span_from(why), span_from(id));
-    arena_fini(&arena);
+    reply_error(conn, caller_of(head), status, span_from(why), span_from(id));
 }
 
 /* Answer with what the key behind a door may see. */

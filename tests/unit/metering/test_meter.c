@@ -13,6 +13,7 @@
 
 static struct book *book;
 static struct tg_kind kind;
+static struct tg_dialect dialect;
 static struct tg_request request;
 
 static struct price price_of(int64_t id, enum tg_class class, int64_t unit_price_pusd)
@@ -46,6 +47,7 @@ static void setup(void)
     ck_assert_msg(book_build(&list, &book, &err) == TG_OK, "%s", err.text);
     kind = (struct tg_kind){ .name = "openai", .book = "openai" };
     request = (struct tg_request){ .choices = 1 };
+    dialect = (struct tg_dialect){ .name = "test" };
 }
 
 static void teardown(void)
@@ -56,6 +58,7 @@ static void teardown(void)
 static struct meter_call call_of(void)
 {
     return (struct meter_call){
+        .dialect = &dialect,
         .request = &request,
         .kind = &kind,
         .book = book,
@@ -403,38 +406,6 @@ START_TEST(an_estimate_is_not_taken_apart)
 }
 END_TEST
 
-/* --- what providers do not bill --- */
-
-START_TEST(a_free_dialect_holds_and_costs_nothing)
-{
-    const struct tg_dialect dialect = { .flags = TG_DIALECT_IS_FREE };
-    const struct tg_answer answer = { .flags = COMPLETE };
-    struct ledger_charge charge = { 0 };
-    struct meter_call call = call_of();
-    struct meter_bound bound;
-
-    request.flags = TG_REQUEST_FETCHES;
-    call.dialect = &dialect;
-    ck_assert_int_eq(meter_bound(&call, &bound), TG_OK);
-    ck_assert_int_eq(bound.input_tokens + bound.output_tokens + bound.nusd, 0);
-    ck_assert_uint_eq(bound.flags, 0);
-    for (int end = METER_ENDED; end <= METER_LEFT; end++) {
-        charge = (struct ledger_charge){ 0 };
-        meter_charge(&call,
-                     &(struct meter_attempt){ .answer = &answer,
-                                              .bound = &bound,
-                                              .end = (enum meter_end)end,
-                                              .http_status = end == METER_ENDED ? 200 : 0 },
-                     &charge);
-        ck_assert_int_eq(charge.cost_nusd, 0);
-        ck_assert_int_eq(tg_usage_input_tokens(&charge.usage), 0);
-        ck_assert_int_eq(tg_usage_output_tokens(&charge.usage), 0);
-        ck_assert_uint_eq(charge.flags & ~(uint32_t)LEDGER_UPSTREAM_ERROR, 0);
-        ck_assert_int_eq(charge.source, LEDGER_SOURCE_PROVIDER);
-    }
-}
-END_TEST
-
 START_TEST(a_model_without_a_price_is_said_to_be)
 {
     struct ledger_charge charge;
@@ -444,6 +415,42 @@ START_TEST(a_model_without_a_price_is_said_to_be)
     ck_assert_int_eq(charge.cost_nusd, 0);
     ck_assert_uint_eq(charge.flags, LEDGER_UNPRICED);
     ck_assert_int_eq(charge.usage.count[TG_INPUT], 90);
+}
+END_TEST
+
+START_TEST(what_is_free_has_no_bound_and_no_charge)
+{
+    struct ledger_charge charge;
+
+    dialect.flags = TG_DIALECT_IS_FREE;
+    request.flags = TG_REQUEST_FETCHES;
+    ck_assert_int_eq(bound_of().input_tokens, 0);
+    ck_assert_int_eq(bound_of().nusd, 0);
+    ck_assert_uint_eq(bound_of().flags, 0);
+    charge_of(&endings[_i], &charge);
+    ck_assert_int_eq(charge.cost_nusd, 0);
+    ck_assert_int_eq(tg_usage_input_tokens(&charge.usage), 0);
+    ck_assert_int_eq(tg_usage_output_tokens(&charge.usage), 0);
+    ck_assert_int_eq(charge.source, LEDGER_SOURCE_PROVIDER);
+    ck_assert_int_eq(charge.outcome, endings[_i].outcome);
+    ck_assert_uint_eq(charge.flags & (EST | LEDGER_OVERRUN | LEDGER_UNPRICED), 0);
+}
+END_TEST
+
+/* What the provider says it charged is believed all the same. */
+START_TEST(where_no_token_comes_out_none_is_held_or_estimated)
+{
+    const struct ending *e = &endings[_i];
+    struct ledger_charge charge;
+
+    dialect.flags = TG_DIALECT_INPUT_ONLY;
+    ck_assert_int_eq(bound_of().output_tokens, 0);
+    ck_assert_int_eq(bound_of().nusd, BODY_BYTES);
+    ck_assert_uint_eq(bound_of().flags, 0);
+    charge_of(e, &charge);
+    ck_assert_int_eq(charge.usage.count[TG_INPUT], e->input);
+    if (e->source != LEDGER_SOURCE_PROVIDER && (e->answer_flags & USAGE) == 0)
+        ck_assert_int_eq(charge.usage.count[TG_OUTPUT], 0);
 }
 END_TEST
 
@@ -464,8 +471,9 @@ Suite *suite(void)
     tcase_add_test(tcase, parts_at_one_price_are_rated_as_one);
     tcase_add_test(tcase, a_part_of_an_unknown_model_is_charged_as_the_answers_and_said_so);
     tcase_add_test(tcase, an_estimate_is_not_taken_apart);
-    tcase_add_test(tcase, a_free_dialect_holds_and_costs_nothing);
     tcase_add_test(tcase, a_model_without_a_price_is_said_to_be);
+    tcase_add_loop_test(tcase, what_is_free_has_no_bound_and_no_charge, 0, count);
+    tcase_add_loop_test(tcase, where_no_token_comes_out_none_is_held_or_estimated, 0, count);
     suite_add_tcase(all, tcase);
     return all;
 }

@@ -41,6 +41,7 @@ static const char *const request_stops[] = {
     "OpenAI-Organization",
     "OpenAI-Project",
     "x-goog-user-project",
+    "X-Goog-FieldMask",
     "x-tollgate-anything",
     "x-request-id",
 };
@@ -277,6 +278,67 @@ START_TEST(a_version_that_stands_on_both_sides_is_one)
 }
 END_TEST
 
+/* --- paths that name the model --- */
+
+#define GENERATE "/v1beta/{resource}:generateContent"
+
+static const struct {
+    const char *base;
+    const char *speech; /* NULL: none */
+    const char *path, *stream_path;
+    bool is_stream;
+    const char *model;
+    const char *expected;
+} paths[] = {
+    { "", NULL, GENERATE, NULL, false, "gemini-2.5-flash",
+      "/v1beta/models/gemini-2.5-flash:generateContent" },
+    { "", NULL, GENERATE, "/v1beta/{resource}:streamGenerateContent", true, "m~1._-",
+      "/v1beta/models/m~1._-:streamGenerateContent" },
+    { "", NULL, GENERATE, "/v1beta/{resource}:streamGenerateContent", false, "m",
+      "/v1beta/models/m:generateContent" },
+    { "", NULL, GENERATE, NULL, false, "tunedModels/mine",
+      "/v1beta/tunedModels/mine:generateContent" },
+    { "", NULL, GENERATE, NULL, false, "tunedModels/a/b",
+      "/v1beta/tunedModels/a%2Fb:generateContent" },
+    { "", NULL, GENERATE, NULL, false, "a/b:c?d#e%f @\xC3\xA9",
+      "/v1beta/models/a%2Fb%3Ac%3Fd%23e%25f%20%40%C3%A9:generateContent" },
+    { "", NULL, "/model/{model}/converse", NULL, false, "a/b:0", "/model/a%2Fb%3A0/converse" },
+    { "/gate", NULL, GENERATE, NULL, false, "m", "/gate/v1beta/models/m:generateContent" },
+    /* the version that the path begins with may stand in the address as well */
+    { "/v1beta", NULL, GENERATE, NULL, false, "m", "/v1beta/models/m:generateContent" },
+    { "/v1bet", NULL, GENERATE, NULL, false, "m", "/v1bet/v1beta/models/m:generateContent" },
+    { "/v1beta/models", NULL, GENERATE, NULL, false, "m",
+      "/v1beta/models/v1beta/models/m:generateContent" },
+    { "", "/v1beta/openai", "/chat/completions", NULL, false, "m",
+      "/v1beta/openai/chat/completions" },
+    { "/v1beta", "/v1beta/openai", "/chat/completions", NULL, false, "m",
+      "/v1beta/openai/chat/completions" },
+    { "/v1", NULL, "/chat/completions", NULL, false, "m", "/v1/chat/completions" },
+};
+
+START_TEST(a_path_names_the_model_escaped)
+{
+    struct upstream_request request = plain_request();
+    char base[32];
+    char expected[256];
+    char *text;
+
+    strcpy(base, paths[_i].base);
+    target.base_path = base;
+    dialect.upstream_path = paths[_i].path;
+    dialect.upstream_stream_path = paths[_i].stream_path;
+    kind.speaks[0].path = paths[_i].speech;
+    request.is_stream = paths[_i].is_stream;
+    request.routed_model = span_from(paths[_i].model);
+    request.query = SPAN("key=tgk_secret&alt=sse&fields=candidates");
+    text = built(&request, "{}", 4096);
+    (void)snprintf(expected, sizeof(expected), "POST %s?alt=sse HTTP/1.1\r\n", paths[_i].expected);
+    text[strlen(expected)] = '\0';
+    ck_assert_str_eq(text, expected);
+    free(text);
+}
+END_TEST
+
 START_TEST(a_secret_goes_in_the_field_of_its_kind)
 {
     static const struct {
@@ -461,6 +523,7 @@ Suite *suite(void)
     tcase_add_test(tcase, what_connection_names_stays_here);
     tcase_add_test(tcase, a_request_is_whole);
     tcase_add_loop_test(tcase, a_version_that_stands_on_both_sides_is_one, 0, COUNT(lines));
+    tcase_add_loop_test(tcase, a_path_names_the_model_escaped, 0, COUNT(paths));
     tcase_add_test(tcase, a_secret_goes_in_the_field_of_its_kind);
     tcase_add_loop_test(tcase, edits_change_what_they_name_with_and_without_room, 0, COUNT(edits));
     tcase_add_loop_test(tcase, an_answer_field_of_this_hop_stays_here, 0, COUNT(answer_stops));
