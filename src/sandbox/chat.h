@@ -21,6 +21,9 @@ struct chat {
     bool is_cut;               /* by the maximum asked for */
     struct buf text;           /* the answer */
     size_t at;                 /* of a stream: bytes of text sent */
+    int64_t events;            /* of a stream, sent; Google's alone counts them */
+    int64_t sent_tokens;       /* of a stream, so far; as above */
+    bool is_array;             /* of a stream: Google's, as an array */
     int step; /* of a stream: 0 role, 1 words, 2 finish, 3 usage, 4 [DONE], 5 end */
 };
 
