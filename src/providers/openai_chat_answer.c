@@ -386,28 +386,6 @@ static bool is_usage_alone(const struct facts *f, const struct tg_answer *answer
            (f->choices_seen == 0 || (answer->flags & TG_ANSWER_IS_COMPLETE) != 0);
 }
 
-/* Behind the end nothing is passed on before the settlement. */
-static enum tg_event_action action_of(const struct tg_answer *answer)
-{
-    const uint32_t ends = TG_ANSWER_IS_COMPLETE | TG_ANSWER_IS_ERROR;
-
-    return (answer->flags & ends) != 0 ? TG_EVENT_TERMINAL : TG_EVENT_PASS;
-}
-
-/* Data that is not JSON: the end mark, an error in plain words, or what only the client
- * understands. */
-static enum tg_event_action read_other_data(struct span type, struct span data,
-                                            struct tg_answer *answer)
-{
-    if (span_equal(span_trim(data), SPAN("[DONE]")))
-        answer->flags |= TG_ANSWER_IS_COMPLETE;
-    else if (span_equal(type, SPAN("error")))
-        answer->flags |= TG_ANSWER_IS_ERROR;
-    else if (data.len > 0 && (type.len == 0 || span_equal(type, SPAN("message"))))
-        answer->flags |= TG_ANSWER_UNREADABLE;
-    return action_of(answer);
-}
-
 /* What an event is read with. */
 struct setting {
     const struct tg_request *request;
@@ -430,10 +408,10 @@ static enum tg_event_action read_event(struct span type, struct tg_span data,
     if (type.len == 0 &&
         answer_has_shape(&answer->shape, span_of(data.ptr, data.len), &text_bytes)) {
         answer->output_bytes += text_bytes;
-        return action_of(answer);
+        return openai_action_of(answer);
     }
     if (!read_facts(data, setting->has_text, &f))
-        return read_other_data(type, span_of(data.ptr, data.len), answer);
+        return openai_read_other_data(type, span_of(data.ptr, data.len), answer);
     f.base.is_error = f.base.is_error || span_equal(type, SPAN("error"));
     keep_facts(&f, setting->kind, answer);
     answer->shape.holes = 0;
@@ -443,7 +421,7 @@ static enum tg_event_action read_event(struct span type, struct tg_span data,
         answer->flags |= TG_ANSWER_IS_COMPLETE;
     if (was_asked_here && is_usage_alone(&f, answer))
         return TG_EVENT_DROP;
-    return action_of(answer);
+    return openai_action_of(answer);
 }
 
 enum tg_event_action openai_chat_read_event(struct tg_span type, struct tg_span data,

@@ -357,3 +357,25 @@ void openai_keep_facts(const struct openai_facts *f, uint32_t kind_flags, struct
         answer_keep_text(&answer->error_code, &f->error_code);
     }
 }
+
+enum tg_event_action openai_action_of(const struct tg_answer *answer)
+{
+    const uint32_t ends = TG_ANSWER_IS_COMPLETE | TG_ANSWER_IS_ERROR;
+
+    return (answer->flags & ends) != 0 ? TG_EVENT_TERMINAL : TG_EVENT_PASS;
+}
+
+enum tg_event_action openai_read_other_data(struct span type, struct span data,
+                                            struct tg_answer *answer)
+{
+    const bool is_ours = type.len == 0 || span_equal(type, SPAN("message")) ||
+                         span_starts_with(type, SPAN("response."));
+
+    if (span_equal(span_trim(data), SPAN("[DONE]")))
+        answer->flags |= TG_ANSWER_IS_COMPLETE;
+    else if (span_equal(type, SPAN("error")))
+        answer->flags |= TG_ANSWER_IS_ERROR;
+    else if (data.len > 0 && is_ours)
+        answer->flags |= TG_ANSWER_UNREADABLE;
+    return openai_action_of(answer);
+}

@@ -72,4 +72,12 @@ void openai_read_code(struct openai_facts *f, bool is_type);
  * kind_flags  enum tg_kind_flags, as far as they hold for the dialect */
 void openai_keep_facts(const struct openai_facts *f, uint32_t kind_flags, struct tg_answer *answer);
 
+/* What to do with an event: behind the end nothing is passed on before the settlement. */
+enum tg_event_action openai_action_of(const struct tg_answer *answer);
+
+/* An event's data that is not JSON: the end mark, an error in plain words, or what only the client
+ * understands. */
+enum tg_event_action openai_read_other_data(struct span type, struct span data,
+                                            struct tg_answer *answer);
+
 #endif

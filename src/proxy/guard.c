@@ -9,6 +9,10 @@ static const struct {
     const char *dialect;
 } calls[] = {
     { { "/chat/completions", 17 }, "openai-chat" },
+    { { "/responses", 10 }, "openai-responses" },
+    { { "/embeddings", 11 }, "openai-embeddings" },
+    { { "/completions", 12 }, "openai-completions" },
+    { { "/moderations", 12 }, "openai-moderations" },
 };
 
 struct span guard_query_value(struct span query, struct span name)
