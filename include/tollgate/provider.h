@@ -276,11 +276,13 @@ enum tg_kind_flags {
     TG_KIND_REASONING_OUTSIDE = 1u << 2,  /* completion_tokens leaves reasoning out */
     TG_KIND_OUTPUT_IS_RESIDUAL = 1u << 3, /* output = total - prompt (Gemini's OpenAI endpoint) */
     TG_KIND_VERIFIED = 1u << 4,           /* checked against the real provider */
-    TG_KIND_TELLS_COST = 1u << 5 /* usage carries the provider's own charge; its form tells whose */
+    TG_KIND_TELLS_COST = 1u << 5, /* usage carries the provider's own charge; its form tells whose
+                                   */
+    TG_KIND_MAY_LACK_SECRET = 1u << 6 /* a server of one's own, that asks for no credential */
 };
 
 #define TG_KIND_DIALECTS_MAX 12
-#define TG_KIND_PREFIXES_MAX 12
+#define TG_KIND_PREFIXES_MAX 16
 
 /* A dialect that a kind speaks. */
 struct tg_speech {
