@@ -48,8 +48,12 @@ struct tg_request_places {
     size_t stream_options_start, stream_options_end; /* the whole value, where it is null */
     size_t max_output_start, max_output_end; /* the value of the field that bounds the output */
     size_t max_output_other_start,
-        max_output_other_end; /* where two such fields are given: that of
-                                 the smaller; who lowers one lowers both */
+        max_output_other_end;  /* where two such fields are given: that of
+                                  the smaller; who lowers one lowers both */
+    size_t output_object_open; /* behind the '{' of the object that the field stands in, where that
+                                  is not the outermost */
+    bool output_object_is_empty;
+    size_t output_object_start, output_object_end; /* the whole value, where it is null */
 };
 
 struct tg_request {
@@ -222,7 +226,8 @@ enum tg_dialect_flags {
 struct tg_dialect {
     const char *name;          /* "openai-chat" */
     const char *upstream_path; /* behind the provider's base URL: "/chat/completions"; "{model}" in
-                                  it stands for the model, escaped */
+                                  it stands for the model, escaped, "{resource}" for the model as
+                                  Google names it: "models/x", "tunedModels/x" */
     const char
         *upstream_stream_path; /* the same for a call that asks for a stream; NULL: no other */
     uint32_t flags;            /* enum tg_dialect_flags */

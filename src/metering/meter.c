@@ -31,6 +31,31 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static bool is_free(const struct meter_call *call)
+{
+    return (call->dialect->flags & TG_DIALECT_IS_FREE) != 0;
+}
+
+static bool is_input_only(const struct meter_call *call)
+{
+    return (call->dialect->flags & TG_DIALECT_INPUT_ONLY) != 0;
+}
+
+/* The most that may come out. */
+static void bound_output(const struct meter_call *call, struct meter_bound *bound)
+{
+    const struct tg_request *request = call->request;
+
+    if (is_input_only(call))
+        return;
+    bound->output_tokens = request->max_output_tokens;
+    if ((request->flags & TG_REQUEST_MAX_GIVEN) == 0) {
+        bound->output_tokens = METER_OUTPUT_CEILING;
+        bound->flags |= LEDGER_CEILING_UNKNOWN;
+    }
+    bound->output_tokens = smaller(bound->output_tokens * request->choices, TG_COUNT_MAX);
+}
+
 enum tg_status meter_bound(const struct meter_call *call, struct meter_bound *ret_bound)
 {
     const struct tg_request *request = call->request;
@@ -40,17 +65,16 @@ enum tg_status meter_bound(const struct meter_call *call, struct meter_bound *re
     int64_t output_pusd = 0;
     struct meter_bound bound = { 0 };
 
+    if (is_free(call)) {
+        *ret_bound = bound;
+        return TG_OK;
+    }
     bound.input_tokens = smaller(call->body_bytes + call->kind->added_tokens, TG_COUNT_MAX);
     if ((request->flags & TG_REQUEST_FETCHES) != 0) {
         bound.input_tokens = METER_CONTEXT_UNKNOWN;
         bound.flags |= LEDGER_UNBOUNDED;
     }
-    bound.output_tokens = request->max_output_tokens;
-    if ((request->flags & TG_REQUEST_MAX_GIVEN) == 0) {
-        bound.output_tokens = METER_OUTPUT_CEILING;
-        bound.flags |= LEDGER_CEILING_UNKNOWN;
-    }
-    bound.output_tokens = smaller(bound.output_tokens * request->choices, TG_COUNT_MAX);
+    bound_output(call, &bound);
     if (model != NULL)
         book_dearest(model, &query, &input_pusd, &output_pusd);
     if (input_pusd == 0 && output_pusd == 0)
@@ -91,7 +115,8 @@ static void use_estimate(const struct meter_call *call, const struct meter_attem
 
     *usage = (struct tg_usage){ 0 };
     usage->count[TG_INPUT] = smaller(input > 0 ? input : 1, attempt->bound->input_tokens);
-    usage->count[TG_OUTPUT] = smaller(output > 0 ? output : least, TG_COUNT_MAX);
+    if (!is_input_only(call))
+        usage->count[TG_OUTPUT] = smaller(output > 0 ? output : least, TG_COUNT_MAX);
     usage->prompt_tokens = usage->count[TG_INPUT];
 }
 
@@ -137,19 +162,19 @@ static void choose_usage(const struct meter_call *call, const struct meter_attem
                          struct ledger_charge *charge)
 {
     charge->source = LEDGER_SOURCE_PROVIDER;
+    charge->usage = (struct tg_usage){ 0 };
     if (attempt->end == METER_NOT_SENT) {
-        charge->usage = (struct tg_usage){ 0 };
         charge->flags |= LEDGER_NOT_SENT;
         return;
     }
+    if (is_free(call))
+        return;
     if (has_usage(attempt->answer) && is_final(attempt)) {
         charge->usage = attempt->answer->usage;
         return;
     }
-    if (attempt->http_status >= 300) {
-        charge->usage = (struct tg_usage){ 0 };
+    if (attempt->http_status >= 300)
         return;
-    }
     charge->flags |= LEDGER_ESTIMATED;
     if (is_unseen(call, attempt)) {
         use_bound(attempt, &charge->usage);

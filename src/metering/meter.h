@@ -15,6 +15,7 @@
 
 /* What is known of a call before it is sent. All borrowed. */
 struct meter_call {
+    const struct tg_dialect *dialect;
     const struct tg_request *request;
     const struct tg_kind *kind;
     const struct book *book;
@@ -31,7 +32,8 @@ struct meter_bound {
 };
 
 /* The most an attempt can use and cost: bytes bound text tokens (a byte-level token covers at least
- * one byte), the client's maximum times the choices bounds output. Rounded up.
+ * one byte), the client's maximum times the choices bounds output. Rounded up. Nothing for what
+ * is free.
  *
  * Errors  TG_OUT_OF_RANGE */
 TG_MUST_CHECK enum tg_status meter_bound(const struct meter_call *call,

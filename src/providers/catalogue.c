@@ -1,5 +1,6 @@
 #include "providers/catalogue.h"
 
+#include "providers/gemini.h"
 #include "providers/openai_chat.h"
 #include "providers/openai_completions.h"
 #include "providers/openai_input.h"
@@ -9,7 +10,8 @@
 
 static const struct tg_dialect *const dialects[] = {
     &openai_chat_dialect,       &openai_responses_dialect,   &openai_completions_dialect,
-    &openai_embeddings_dialect, &openai_moderations_dialect,
+    &openai_embeddings_dialect, &openai_moderations_dialect, &gemini_generate_dialect,
+    &gemini_count_dialect,      &gemini_embed_dialect,       &gemini_embed_batch_dialect,
 };
 
 /* clang-format off */
@@ -74,8 +76,16 @@ static const struct tg_kind kinds[] = {
         .name = "google",
         .base_url = "https://generativelanguage.googleapis.com",
         .auth = TG_AUTH_X_GOOG_API_KEY,
-        .flags = TG_KIND_OUTPUT_IS_RESIDUAL,
-        .prefixes = { "gemini-", "gemma-", "models/gemini-", "learnlm-", "imagen-", "veo-" },
+        .flags = TG_KIND_ASKS_USAGE | TG_KIND_OUTPUT_IS_RESIDUAL, /* both of its openai-chat */
+        .speaks = { { .dialect = "gemini-generate" },
+                    { .dialect = "gemini-count" },
+                    { .dialect = "gemini-embed" },
+                    { .dialect = "gemini-embed-batch" },
+                    { .dialect = "openai-chat",
+                      .path = "/v1beta/openai",
+                      .auth = TG_AUTH_BEARER } },
+        .prefixes = { "gemini-", "gemma-", "models/gemini-", "learnlm-", "imagen-", "veo-",
+                      "tunedModels/" },
         .env_key = "GEMINI_API_KEY",
         .book = "google",
     },
@@ -319,7 +329,15 @@ static const struct tg_kind kinds[] = {
         .name = "sandbox", /* served by the process itself; its address is known at run time */
         .auth = TG_AUTH_BEARER,
         .flags = TG_KIND_ASKS_USAGE | TG_KIND_STOPS_ON_LEAVE,
-        .speaks = { { .dialect = "openai-chat" }, RESPONSES, COMPLETIONS, EMBEDDINGS, MODERATIONS },
+        .speaks = { { .dialect = "openai-chat" },
+                    RESPONSES,
+                    COMPLETIONS,
+                    EMBEDDINGS,
+                    MODERATIONS,
+                    { .dialect = "gemini-generate" },
+                    { .dialect = "gemini-count" },
+                    { .dialect = "gemini-embed" },
+                    { .dialect = "gemini-embed-batch" } },
         .prefixes = { "echo" },
         .book = "sandbox",
     },

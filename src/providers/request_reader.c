@@ -100,7 +100,7 @@ struct span request_key(const struct scanner_value *key, char out[REQUEST_KEY_MA
 /* --- enforced fields ----------------------------------------------------------------------------
  */
 
-static bool has_control_character(struct span text)
+bool request_has_control(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
         if ((unsigned char)text.ptr[i] < ' ' || text.ptr[i] == 0x7F)
@@ -125,7 +125,7 @@ void request_read_model(struct request_reader *r, struct span field)
         return;
     }
     model = span_of(request->model, request->model_len);
-    if (model.len == 0 || has_control_character(model)) {
+    if (model.len == 0 || request_has_control(model)) {
         request_refuse(r, field,
                        "'model' must name a model: 1 to 256 bytes, no control characters.");
         return;
@@ -338,7 +338,7 @@ void request_read_user(struct request_reader *r, int rank)
     r->user_rank = rank;
     (void)scanner_unescape(&value, request->user, TG_USER_MAX, &len); /* cut where longer */
     request->user[len] = '\0';
-    if (has_control_character(span_of(request->user, len)))
+    if (request_has_control(span_of(request->user, len)))
         request->user[0] = '\0';
 }
 
@@ -606,11 +606,9 @@ static void take_default_model(struct request_reader *r, const char *model)
     memcpy(request->model, model, request->model_len + 1);
 }
 
-enum tg_status request_read_body(struct request_reader *r, struct tg_span body,
-                                 const struct request_shape *shape, struct tg_request *ret_request)
+void request_begin(struct request_reader *r, struct tg_span body, struct tg_request *ret_request)
 {
     struct scanner_value value;
-    enum tg_status status;
 
     r->request = ret_request;
     *ret_request = (struct tg_request){ .choices = 1 };
@@ -618,8 +616,12 @@ enum tg_status request_read_body(struct request_reader *r, struct tg_span body,
     if (scanner_value(&r->s, &value) && value.type != SCANNER_OBJECT)
         request_refuse(r, SPAN_EMPTY, "The body must be a JSON object.");
     ret_request->places.root_start = scanner_offset(&r->s);
-    while (!r->is_refused && scanner_member(&r->s, &value))
-        read_member(r, shape, &value);
+}
+
+enum tg_status request_finish(struct request_reader *r)
+{
+    enum tg_status status;
+
     if (r->is_refused)
         return TG_INVALID;
     status = scanner_finish(&r->s);
@@ -627,7 +629,20 @@ enum tg_status request_read_body(struct request_reader *r, struct tg_span body,
         request_refuse(r, SPAN_EMPTY, "The body is nested deeper than 64 levels.");
     else if (status != TG_OK)
         request_refuse(r, SPAN_EMPTY, "The body is not valid JSON in UTF-8.");
-    else if ((r->seen & 1u << REQUEST_FIELD_MODEL) == 0)
+    return status;
+}
+
+enum tg_status request_read_body(struct request_reader *r, struct tg_span body,
+                                 const struct request_shape *shape, struct tg_request *ret_request)
+{
+    struct scanner_value key;
+    enum tg_status status;
+
+    request_begin(r, body, ret_request);
+    while (!r->is_refused && scanner_member(&r->s, &key))
+        read_member(r, shape, &key);
+    status = request_finish(r);
+    if (status == TG_OK && (r->seen & 1u << REQUEST_FIELD_MODEL) == 0)
         take_default_model(r, shape->default_model);
     return r->is_refused && status == TG_OK ? TG_INVALID : status;
 }

@@ -51,6 +51,13 @@ TG_MUST_CHECK enum tg_status request_read_body(struct request_reader *r, struct 
                                                const struct request_shape *shape,
                                                struct tg_request *ret_request);
 
+/* The same in steps, for a dialect whose members are found in another way: begin, read the members
+ * of the outermost object while nothing is refused, finish.
+ *
+ * Errors  as request_read_body */
+void request_begin(struct request_reader *r, struct tg_span body, struct tg_request *ret_request);
+TG_MUST_CHECK enum tg_status request_finish(struct request_reader *r);
+
 /* Turn the request down for one of its fields; the first time counts.
  *
  * field    as it stands in the body
@@ -66,6 +73,8 @@ struct span request_key(const struct scanner_value *key, char out[REQUEST_KEY_MA
 /* --- values -------------------------------------------------------------------------------------
  */
 
+/* Whether a text has a control character: no name has. */
+bool request_has_control(struct span text);
 void request_read_model(struct request_reader *r, struct span field);
 void request_read_stream(struct request_reader *r, struct span field);
 /* true, false or null.

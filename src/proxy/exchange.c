@@ -191,6 +191,7 @@ static void hand_deferred(struct writer_job *job)
 static struct meter_call meter_call_of(const struct exchange *exchange)
 {
     return (struct meter_call){
+        .dialect = exchange->dialect,
         .request = &exchange->request,
         .kind = exchange->kind,
         .book = snapshot_get(exchange->worker->services->book),

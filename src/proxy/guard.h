@@ -20,6 +20,8 @@ struct guard_path {
     enum guard_door door;
     const struct tg_dialect *dialect; /* of GUARD_CALL */
     struct tg_path call;              /* of GUARD_CALL: what its path says of it */
+    const struct tg_dialect *voice;   /* whose errors the caller reads; NULL: OpenAI's */
+    bool is_google;                   /* of lists: in Google's shape */
     struct span prefix;               /* first segment that may name a provider; empty: none */
     struct span rest;                 /* decoded; in the arena or in the target */
     struct span query;                /* behind '?', not decoded */
@@ -28,6 +30,7 @@ struct guard_path {
 /* Match a request's target. Only a model segment may have escapes: %3A %2F %40 and unreserved
  * characters are decoded; any other '%' in a path is refused.
  *
+ * ret     written whatever comes of it: `voice` is whose error an answer takes
  * Errors  TG_NO_ROUTE, TG_METHOD_NOT_ALLOWED, TG_UPGRADE_REQUIRED, TG_INVALID */
 TG_MUST_CHECK enum tg_status guard_match(const struct http_head *head, struct arena *arena,
                                          struct guard_path *ret_path);

@@ -4,6 +4,9 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "base/try.h"
+#include "providers/catalogue.h"
+
+#include <stdio.h>
 
 #define NAMES_MAX         200000
 #define NAMES_FIRST_BYTES 4096
@@ -22,10 +25,46 @@ static bool is_name(const void *value, const void *key)
     return span_equal(*(const struct span *)value, *(const struct span *)key);
 }
 
-static void put_model(struct json_writer *writer, const char *name, struct span id,
+/* Google's lists write "models/x" for what its paths and prices call "x". */
+static struct span bare(const struct models_query *query, struct span id)
+{
+    const struct span models = SPAN("models/");
+
+    return query->is_google && span_starts_with(id, models) ? span_from_offset(id, models.len) : id;
+}
+
+/* In Google's shape. No list and no price says what a model is for but its name. */
+static void put_google_model(struct json_writer *writer, struct span id)
+{
+    const char *const collection = span_starts_with(id, SPAN("tunedModels/")) ? "" : "models/";
+    char name[TG_MODEL_MAX + sizeof("models/")];
+    size_t at;
+
+    (void)snprintf(name, sizeof(name), "%s%.*s", collection, SPAN_ARG(id));
+    json_open_object(writer, NULL);
+    json_string(writer, "name", name);
+    json_text(writer, "displayName", id);
+    json_open_array(writer, "supportedGenerationMethods");
+    if (span_find(id, SPAN("embedding"), &at)) {
+        json_string(writer, NULL, "embedContent");
+        json_string(writer, NULL, "batchEmbedContents");
+    } else {
+        json_string(writer, NULL, "generateContent");
+        json_string(writer, NULL, "streamGenerateContent");
+    }
+    json_string(writer, NULL, "countTokens");
+    json_close_array(writer);
+    json_close_object(writer);
+}
+
+static void put_model(struct json_writer *writer, const struct models_query *query, struct span id,
                       const struct target *target)
 {
-    json_open_object(writer, name);
+    if (query->is_google) {
+        put_google_model(writer, id);
+        return;
+    }
+    json_open_object(writer, NULL);
     json_text(writer, "id", id);
     json_string(writer, "object", "model");
     json_int(writer, "created", 0); /* no provider's list and no price says when */
@@ -46,7 +85,7 @@ static enum tg_status add(struct listing *listing, struct span id, const struct 
         return TG_NO_MEMORY;
     *kept = id; /* the snapshot's, for this turn */
     TRY(map_add(&listing->names, hash, kept));
-    put_model(&listing->writer, NULL, id, target);
+    put_model(&listing->writer, listing->query, id, target);
     return TG_OK;
 }
 
@@ -57,7 +96,7 @@ static enum tg_status add_target(struct listing *listing, const struct target *t
     size_t cursor = 0;
 
     for (int i = 0; i < target->model_count; i++)
-        TRY(add(listing, span_from(target->models[i]), target));
+        TRY(add(listing, bare(listing->query, span_from(target->models[i])), target));
     if (book == NULL || target->kind->book == NULL)
         return TG_OK;
     while (book_next_model(book, span_from(target->kind->book), &cursor, &name))
@@ -68,7 +107,12 @@ static enum tg_status add_target(struct listing *listing, const struct target *t
 /* Whether calls can reach it here, and are asked about it. */
 static bool is_listed(const struct models_query *query, const struct target *target)
 {
-    return target->kind->speaks[0].dialect != NULL &&
+    const bool is_callable =
+        query->is_google
+            ? catalogue_speech(target->kind, catalogue_dialect(SPAN("gemini-generate"))) != NULL
+            : target->kind->speaks[0].dialect != NULL;
+
+    return is_callable &&
            (query->provider.len == 0 || span_equal(query->provider, span_from(target->name)));
 }
 
@@ -81,8 +125,9 @@ enum tg_status models_put_list(const struct models_query *query, struct buf *out
     arena_init(&listing.arena, NAMES_FIRST_BYTES, NAMES_BYTES_MAX);
     json_begin(&listing.writer, out);
     json_open_object(&listing.writer, NULL);
-    json_string(&listing.writer, "object", "list");
-    json_open_array(&listing.writer, "data");
+    if (!query->is_google)
+        json_string(&listing.writer, "object", "list");
+    json_open_array(&listing.writer, query->is_google ? "models" : "data");
     for (int i = 0; i < query->targets->count && status == TG_OK; i++) {
         if (is_listed(query, query->targets->target[i]))
             status = add_target(&listing, query->targets->target[i]);
@@ -97,7 +142,7 @@ enum tg_status models_put_list(const struct models_query *query, struct buf *out
 static bool has_model(const struct models_query *query, const struct target *target, struct span id)
 {
     for (int i = 0; i < target->model_count; i++) {
-        if (span_equal(span_from(target->models[i]), id))
+        if (span_equal(bare(query, span_from(target->models[i])), id))
             return true;
     }
     return query->book != NULL && target->kind->book != NULL &&
@@ -127,7 +172,7 @@ enum tg_status models_put_one(const struct models_query *query, struct span id, 
             (!has_model(query, target, id) && !has_model(query, target, without_name(id, target))))
             continue;
         json_begin(&writer, out);
-        put_model(&writer, NULL, id, target);
+        put_model(&writer, query, id, target);
         return buf_status(out);
     }
     return TG_MODEL_NOT_FOUND;

@@ -17,10 +17,12 @@ struct models_query {
     const struct targets *targets;
     const struct book *book; /* may be NULL */
     struct span provider;    /* that one alone; empty: all */
+    bool is_google;          /* in Google's shape, of what can be called in its dialect */
 };
 
-/* Append {"object":"list","data":[...]}: what the book has of each provider's kind and what is in
- * the provider's own list, as far as the key allows it; each name once, under the oldest provider.
+/* Append {"object":"list","data":[...]}, or Google's {"models":[...]}: what the book has of each
+ * provider's kind and what is in the provider's own list, as far as the key allows it; each name
+ * once, under the oldest provider.
  *
  * Errors  TG_NO_MEMORY: also where it would be larger than `out` may be */
 TG_MUST_CHECK enum tg_status models_put_list(const struct models_query *query, struct buf *out);

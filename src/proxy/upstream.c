@@ -212,25 +212,55 @@ static void put_escaped(struct buf *out, struct span text)
     }
 }
 
+/* A model as Google names it: a tuned one in a collection of its own. */
+static void put_resource(struct buf *out, struct span model)
+{
+    const struct span tuned = SPAN("tunedModels/");
+    const bool is_tuned = span_starts_with(model, tuned);
+
+    buf_put_span(out, is_tuned ? tuned : SPAN("models/"));
+    put_escaped(out, is_tuned ? span_from_offset(model, tuned.len) : model);
+}
+
+static void put_dialect_path(struct buf *out, const struct upstream_request *request,
+                             const char *path)
+{
+    const char *const open = strchr(path, '{');
+    const char *const close = open != NULL ? strchr(open, '}') : NULL;
+
+    if (close == NULL) {
+        buf_put_text(out, path);
+        return;
+    }
+    buf_put(out, path, (size_t)(open - path));
+    if (strncmp(open, "{resource}", strlen("{resource}")) == 0)
+        put_resource(out, request->routed_model);
+    else
+        put_escaped(out, request->routed_model);
+    buf_put_text(out, close + 1);
+}
+
+/* Whether an owner has given the version with the address although the path begins with it. */
+static bool repeats(const char *base_path, const char *path)
+{
+    const size_t len = strlen(base_path);
+
+    return strncmp(path, base_path, len) == 0 && path[len] == '/';
+}
+
 static void put_path(struct buf *out, const struct upstream_request *request,
                      const struct tg_speech *speech)
 {
     const struct tg_dialect *dialect = request->dialect;
     const char *path = dialect->upstream_path;
-    const char *brace;
 
     if (request->is_stream && dialect->upstream_stream_path != NULL)
         path = dialect->upstream_stream_path;
-    buf_put_text(out, request->target->base_path);
+    if (!repeats(request->target->base_path, speech->path != NULL ? speech->path : path))
+        buf_put_text(out, request->target->base_path);
     if (speech->path != NULL)
         buf_put_text(out, speech->path);
-    brace = strstr(path, "{model}");
-    if (brace != NULL) {
-        buf_put(out, path, (size_t)(brace - path));
-        put_escaped(out, request->routed_model);
-        path = brace + strlen("{model}");
-    }
-    buf_put_text(out, path);
+    put_dialect_path(out, request, path);
 }
 
 static void put_request_head(const struct upstream_request *request, size_t body_len,

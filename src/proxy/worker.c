@@ -33,6 +33,21 @@ static enum tg_status on_check(void *context, const struct http_head *head, cons
     return status;
 }
 
+/* Whose errors the caller reads; NULL: OpenAI's. */
+static const struct tg_dialect *voice_of(const struct http_head *head)
+{
+    struct guard_path path = { .voice = NULL };
+    struct arena arena;
+    enum tg_status status;
+
+    if (head == NULL || head->target.len == 0)
+        return NULL;
+    arena_init(&arena, PATH_ARENA_BYTES, HTTP_HEAD_MAX);
+    status = guard_match(head, &arena, &path);
+    arena_fini(&arena);
+    return status == TG_NO_MEMORY ? NULL : path.voice;
+}
+
 static void on_refuse(void *context, struct server_conn *conn, const struct http_head *head,
                       enum tg_status status, const char *why)
 {
@@ -40,9 +55,8 @@ static void on_refuse(void *context, struct server_conn *conn, const struct http
     char id[ID_TEXT_SIZE];
     int64_t call_id;
 
-    (void)head;
     next_id(worker, &call_id, id);
-    reply_error(conn, NULL, status, span_from(why), span_from(id));
+    reply_error(conn, voice_of(head), status, span_from(why), span_from(id));
 }
 
 /* Answer with what the key behind a door may see. */
@@ -54,6 +68,7 @@ static enum tg_status read_door(const struct worker *worker, const struct key_en
         .targets = target_store_get(worker->services->targets),
         .book = snapshot_get(worker->services->book),
         .provider = path->prefix,
+        .is_google = path->is_google,
     };
 
     switch (path->door) {
@@ -92,7 +107,7 @@ static void serve_door(struct worker *worker, struct server_conn *conn,
     if (status == TG_OK)
         reply_json(conn, 200, buf_span(&out), id);
     else
-        reply_error(conn, NULL, status, SPAN_EMPTY, id);
+        reply_error(conn, path->voice, status, SPAN_EMPTY, id);
 }
 
 static void on_request(void *context, struct server_conn *conn, const struct http_head *head)
@@ -110,7 +125,7 @@ static void on_request(void *context, struct server_conn *conn, const struct htt
     if (status == TG_INVALID)
         server_close_after(conn);
     if (status != TG_OK)
-        reply_error(conn, NULL, status, SPAN_EMPTY, span_from(id));
+        reply_error(conn, path.voice, status, SPAN_EMPTY, span_from(id));
     else if (path.door == GUARD_CALL)
         exchange_start(worker, conn, head, &path, call_id);
     else

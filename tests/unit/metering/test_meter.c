@@ -13,6 +13,7 @@
 
 static struct book *book;
 static struct tg_kind kind;
+static struct tg_dialect dialect;
 static struct tg_request request;
 
 static struct price price_of(int64_t id, enum tg_class class, int64_t unit_price_pusd)
@@ -41,6 +42,7 @@ static void setup(void)
     ck_assert_msg(book_build(&list, &book, &err) == TG_OK, "%s", err.text);
     kind = (struct tg_kind){ .name = "openai", .book = "openai" };
     request = (struct tg_request){ .choices = 1 };
+    dialect = (struct tg_dialect){ .name = "test" };
 }
 
 static void teardown(void)
@@ -51,6 +53,7 @@ static void teardown(void)
 static struct meter_call call_of(void)
 {
     return (struct meter_call){
+        .dialect = &dialect,
         .request = &request,
         .kind = &kind,
         .book = book,
@@ -303,6 +306,42 @@ START_TEST(a_model_without_a_price_is_said_to_be)
 }
 END_TEST
 
+START_TEST(what_is_free_has_no_bound_and_no_charge)
+{
+    struct ledger_charge charge;
+
+    dialect.flags = TG_DIALECT_IS_FREE;
+    request.flags = TG_REQUEST_FETCHES;
+    ck_assert_int_eq(bound_of().input_tokens, 0);
+    ck_assert_int_eq(bound_of().nusd, 0);
+    ck_assert_uint_eq(bound_of().flags, 0);
+    charge_of(&endings[_i], &charge);
+    ck_assert_int_eq(charge.cost_nusd, 0);
+    ck_assert_int_eq(tg_usage_input_tokens(&charge.usage), 0);
+    ck_assert_int_eq(tg_usage_output_tokens(&charge.usage), 0);
+    ck_assert_int_eq(charge.source, LEDGER_SOURCE_PROVIDER);
+    ck_assert_int_eq(charge.outcome, endings[_i].outcome);
+    ck_assert_uint_eq(charge.flags & (EST | LEDGER_OVERRUN | LEDGER_UNPRICED), 0);
+}
+END_TEST
+
+/* What the provider says it charged is believed all the same. */
+START_TEST(where_no_token_comes_out_none_is_held_or_estimated)
+{
+    const struct ending *e = &endings[_i];
+    struct ledger_charge charge;
+
+    dialect.flags = TG_DIALECT_INPUT_ONLY;
+    ck_assert_int_eq(bound_of().output_tokens, 0);
+    ck_assert_int_eq(bound_of().nusd, BODY_BYTES);
+    ck_assert_uint_eq(bound_of().flags, 0);
+    charge_of(e, &charge);
+    ck_assert_int_eq(charge.usage.count[TG_INPUT], e->input);
+    if (e->source != LEDGER_SOURCE_PROVIDER && (e->answer_flags & USAGE) == 0)
+        ck_assert_int_eq(charge.usage.count[TG_OUTPUT], 0);
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *all = suite_create("meter");
@@ -317,6 +356,8 @@ Suite *suite(void)
     tcase_add_test(tcase, what_generated_text_is_never_free);
     tcase_add_test(tcase, the_providers_own_charge_stands_beside_the_books);
     tcase_add_test(tcase, a_model_without_a_price_is_said_to_be);
+    tcase_add_loop_test(tcase, what_is_free_has_no_bound_and_no_charge, 0, count);
+    tcase_add_loop_test(tcase, where_no_token_comes_out_none_is_held_or_estimated, 0, count);
     suite_add_tcase(all, tcase);
     return all;
 }

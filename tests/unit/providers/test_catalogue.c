@@ -110,7 +110,58 @@ START_TEST(has_dialects_that_are_whole)
     ck_assert(catalogue_speech(catalogue_kind(SPAN("openai")), chat) != NULL);
     ck_assert(catalogue_speech(catalogue_kind(SPAN("sandbox")), chat) != NULL);
     ck_assert(catalogue_speech(catalogue_kind(SPAN("anthropic")), chat) == NULL);
-    ck_assert(catalogue_speech(catalogue_kind(SPAN("google")), chat) == NULL);
+    ck_assert(catalogue_speech(catalogue_kind(SPAN("openai")),
+                               catalogue_dialect(SPAN("gemini-generate"))) == NULL);
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    const char *path;
+    const char *stream_path; /* NULL: none of its own */
+    bool is_free;
+    bool has_output;
+} google_dialects[] = {
+    { "gemini-generate", "/v1beta/{resource}:generateContent",
+      "/v1beta/{resource}:streamGenerateContent", false, true },
+    { "gemini-count", "/v1beta/{resource}:countTokens", NULL, true, false },
+    { "gemini-embed", "/v1beta/{resource}:embedContent", NULL, false, false },
+    { "gemini-embed-batch", "/v1beta/{resource}:batchEmbedContents", NULL, false, false },
+};
+
+START_TEST(has_googles_dialects)
+{
+    const struct tg_dialect *const dialect = catalogue_dialect(span_from(google_dialects[_i].name));
+    const struct tg_speech *speech;
+
+    ck_assert_ptr_nonnull(dialect);
+    ck_assert_str_eq(dialect->upstream_path, google_dialects[_i].path);
+    if (google_dialects[_i].stream_path == NULL)
+        ck_assert_ptr_null(dialect->upstream_stream_path);
+    else
+        ck_assert_str_eq(dialect->upstream_stream_path, google_dialects[_i].stream_path);
+    ck_assert_int_eq((dialect->flags & TG_DIALECT_IS_FREE) != 0, google_dialects[_i].is_free);
+    ck_assert_int_eq((dialect->flags & TG_DIALECT_INPUT_ONLY) == 0, google_dialects[_i].has_output);
+    ck_assert_uint_eq(dialect->framings,
+                      google_dialects[_i].has_output ? TG_FRAMING_SSE | TG_FRAMING_ARRAY : 0u);
+    ck_assert(dialect->read_request != NULL && dialect->plan_edits != NULL &&
+              dialect->read_answer != NULL && dialect->read_event != NULL &&
+              dialect->write_error != NULL);
+    speech = catalogue_speech(catalogue_kind(SPAN("google")), dialect);
+    ck_assert_ptr_nonnull(speech);
+    ck_assert(speech->path == NULL && speech->auth == TG_AUTH_OF_KIND);
+    ck_assert(catalogue_speech(catalogue_kind(SPAN("sandbox")), dialect) != NULL);
+}
+END_TEST
+
+START_TEST(has_google_speak_openais_dialect_under_a_path_of_its_own)
+{
+    const struct tg_speech *const speech =
+        catalogue_speech(catalogue_kind(SPAN("google")), catalogue_dialect(SPAN("openai-chat")));
+
+    ck_assert_ptr_nonnull(speech);
+    ck_assert_str_eq(speech->path, "/v1beta/openai");
+    ck_assert_int_eq(speech->auth, TG_AUTH_BEARER);
 }
 END_TEST
 
@@ -121,7 +172,7 @@ static const struct {
                            moderations */
 } tongues[] = {
     { "openai", "croem" },    { "azure-openai", "croe" }, { "anthropic", "" },
-    { "google", "" },         { "mistral", "ce" },        { "groq", "cre" },
+    { "google", "c" },        { "mistral", "ce" },        { "groq", "cre" },
     { "deepseek", "cro" },    { "xai", "cre" },           { "perplexity", "c" },
     { "openrouter", "croe" }, { "vllm", "croe" },         { "openai-compatible", "croe" },
     { "sandbox", "croem" },
@@ -192,6 +243,8 @@ static const struct {
     { "ft:gpt-4o:acme::1", "openai" },
     { "claude-opus-9", "anthropic" },
     { "gemini-9-flash", "google" },
+    { "models/gemini-9-flash", "google" },
+    { "tunedModels/mine", "google" },
     { "mistral-large-latest", "mistral" },
     { "codestral-latest", "mistral" },
     { "groq/compound", "groq" },
@@ -240,6 +293,8 @@ Suite *suite(void)
     tcase_add_loop_test(tc, speaks_what_the_reference_says, 0, COUNT(tongues));
     tcase_add_test(tc, knows_where_completions_stand);
     tcase_add_loop_test(tc, names_books_that_there_are, 0, COUNT(names));
+    tcase_add_loop_test(tc, has_googles_dialects, 0, COUNT(google_dialects));
+    tcase_add_test(tc, has_google_speak_openais_dialect_under_a_path_of_its_own);
     tcase_add_loop_test(tc, owns_a_model_by_its_prefix, 0, COUNT(models));
     suite_add_tcase(s, tc);
     return s;
