@@ -38,6 +38,13 @@ enum tg_request_flags {
     TG_REQUEST_BACKGROUND = 1u << 4 /* the answer is made later and fetched by its id */
 };
 
+/* A field that is there and null. */
+struct tg_null_place {
+    size_t start, end; /* of the null; end 0: none */
+    size_t name_len;   /* unescaped: tells the names of a dialect apart */
+};
+#define TG_NULL_MAXIMA_MAX 2
+
 /* Where the body may be edited; offsets into the body, 0 = not there. */
 struct tg_request_places {
     size_t root_start;             /* behind the '{' of the outermost object */
@@ -48,8 +55,9 @@ struct tg_request_places {
     size_t stream_options_start, stream_options_end; /* the whole value, where it is null */
     size_t max_output_start, max_output_end; /* the value of the field that bounds the output */
     size_t max_output_other_start,
-        max_output_other_end;  /* where two such fields are given: that of
-                                  the smaller; who lowers one lowers both */
+        max_output_other_end; /* where two such fields are given: that of
+                                 the smaller; who lowers one lowers both */
+    struct tg_null_place null_maxima[TG_NULL_MAXIMA_MAX]; /* such fields that are null */
     size_t output_object_open; /* behind the '{' of the object that the field stands in, where that
                                   is not the outermost */
     bool output_object_is_empty;
