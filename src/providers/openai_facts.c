@@ -348,6 +348,8 @@ void openai_keep_facts(const struct openai_facts *f, uint32_t kind_flags, struct
     answer->output_bytes += f->output_bytes;
     if (f->has_counts)
         keep_usage(f, kind_flags, answer);
+    else if (f->is_doubtful)
+        answer->flags |= TG_ANSWER_DOUBTFUL; /* a record there was, but nothing in it to believe */
     if ((kind_flags & TG_KIND_TELLS_COST) != 0)
         keep_cost(f, answer);
     answer->raw_usage_start = f->usage_start;
