@@ -30,6 +30,7 @@ enum sim_spot { SIM_SPOT_NONE, SIM_SPOT_HEAD, SIM_SPOT_BODY, SIM_SPOT_END, SIM_S
 struct sim_script {
     int64_t out, prompt, cached, reasoning, audio_in, cache_write; /* tokens, SIM_UNSET if absent */
     int64_t cache_12h, web, files, code;                           /* tokens, and fees of tools */
+    int64_t cache_1h, compaction, advisor;                         /* tokens */
     int64_t events, error_after, cut, reset;                       /* SIM_UNSET if absent */
     int64_t first_ms, gap_ms, slow_ms;
     int64_t split, big; /* bytes */
