@@ -40,6 +40,13 @@ enum tg_request_flags {
                                         places */
 };
 
+/* A field that is there and null. */
+struct tg_null_place {
+    size_t start, end; /* of the null; end 0: none */
+    size_t name_len;   /* unescaped: tells the names of a dialect apart */
+};
+#define TG_NULL_MAXIMA_MAX 2
+
 /* Where the body may be edited; offsets into the body, 0 = not there. */
 struct tg_request_places {
     size_t root_start;             /* behind the '{' of the outermost object */
@@ -50,8 +57,9 @@ struct tg_request_places {
     size_t stream_options_start, stream_options_end; /* the whole value, where it is null */
     size_t max_output_start, max_output_end; /* the value of the field that bounds the output */
     size_t max_output_other_start,
-        max_output_other_end;  /* where two such fields are given: that of
-                                  the smaller; who lowers one lowers both */
+        max_output_other_end; /* where two such fields are given: that of
+                                 the smaller; who lowers one lowers both */
+    struct tg_null_place null_maxima[TG_NULL_MAXIMA_MAX]; /* such fields that are null */
     size_t output_object_open; /* behind the '{' of the object that the field stands in, where that
                                   is not the outermost */
     bool output_object_is_empty;
@@ -286,11 +294,13 @@ enum tg_kind_flags {
     TG_KIND_REASONING_OUTSIDE = 1u << 2,  /* completion_tokens leaves reasoning out */
     TG_KIND_OUTPUT_IS_RESIDUAL = 1u << 3, /* output = total - prompt (Gemini's OpenAI endpoint) */
     TG_KIND_VERIFIED = 1u << 4,           /* checked against the real provider */
-    TG_KIND_TELLS_COST = 1u << 5 /* usage carries the provider's own charge; its form tells whose */
+    TG_KIND_TELLS_COST = 1u << 5, /* usage carries the provider's own charge; its form tells whose
+                                   */
+    TG_KIND_MAY_LACK_SECRET = 1u << 6 /* a server of one's own, that asks for no credential */
 };
 
 #define TG_KIND_DIALECTS_MAX 12
-#define TG_KIND_PREFIXES_MAX 12
+#define TG_KIND_PREFIXES_MAX 16
 
 /* A dialect that a kind speaks. */
 struct tg_speech {

@@ -108,6 +108,7 @@ static bool has_usage(const struct tg_answer *answer)
 static void use_estimate(const struct meter_call *call, const struct meter_attempt *attempt,
                          struct tg_usage *usage)
 {
+    static const enum tg_class fees[] = { TG_WEB_SEARCH, TG_FILE_SEARCH, TG_CODE_SESSION };
     const int64_t input = (call->body_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
     const int64_t output = (attempt->answer->output_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
     /* An error in place of any text was not generated. */
@@ -118,6 +119,8 @@ static void use_estimate(const struct meter_call *call, const struct meter_attem
     if (!is_input_only(call))
         usage->count[TG_OUTPUT] = smaller(output > 0 ? output : least, TG_COUNT_MAX);
     usage->prompt_tokens = usage->count[TG_INPUT];
+    for (size_t i = 0; i < sizeof(fees) / sizeof(fees[0]); i++) /* seen in the answer so far */
+        usage->count[fees[i]] = attempt->answer->usage.count[fees[i]];
 }
 
 /* What was used up to where a stream was cut: the counts so far where it carries them, or what was
@@ -249,6 +252,20 @@ struct pricing {
     bool has_other_model; /* a part was priced as another model's than the one it names */
 };
 
+/* A container costs the same whichever model's code runs in it, and stands in the book by itself.
+ */
+static void add_container_rate(const struct meter_call *call, const struct book_query *query,
+                               struct cost_rates *rates)
+{
+    const struct book_model *container = find_model(call, SPAN("container"));
+    struct cost_rates own = { 0 };
+
+    if (container == NULL || rates->rate[TG_CODE_SESSION].price_id != 0)
+        return;
+    book_rates(container, query, &own);
+    rates->rate[TG_CODE_SESSION] = own.rate[TG_CODE_SESSION];
+}
+
 /* Price `usage` as one part, by the first of the models named that the book has. */
 static void add_part(const struct meter_call *call, const struct tg_usage *usage,
                      const struct span *models, int model_count, struct pricing *pricing)
@@ -263,6 +280,8 @@ static void add_part(const struct meter_call *call, const struct tg_usage *usage
         model = find_model(call, models[i]);
     if (model != NULL)
         book_rates(model, &query, rates);
+    if (usage->count[TG_CODE_SESSION] > 0)
+        add_container_rate(call, &query, rates);
     pricing->parts[pricing->count++] = (struct cost_part){ usage, rates };
 }
 

@@ -179,11 +179,26 @@ void request_read_choices(struct request_reader *r, struct span field)
         (void)scanner_int64(&value, &r->request->choices); /* is one: just read */
 }
 
+/* A null stays where another field is put in, and gives way where it is its own. */
+static void note_null_maximum(struct request_reader *r, struct span field)
+{
+    struct tg_null_place *const nulls = r->request->places.null_maxima;
+    const struct scanner_value name = { SCANNER_STRING, true, field };
+    const size_t end = scanner_offset(&r->s);
+
+    for (int i = 0; i < TG_NULL_MAXIMA_MAX; i++) {
+        if (nulls[i].end != 0)
+            continue;
+        nulls[i] = (struct tg_null_place){ end - strlen("null"), end, scanner_text_bytes(&name) };
+        return;
+    }
+}
+
 void request_read_maximum(struct request_reader *r, struct span field)
 {
     struct tg_request *const request = r->request;
     struct tg_request_places *const places = &request->places;
-    struct scanner_value value;
+    struct scanner_value value = { 0 };
     size_t end;
     size_t start;
     int64_t max = 0;
@@ -192,8 +207,11 @@ void request_read_maximum(struct request_reader *r, struct span field)
             r, field, REQUEST_OUTPUT_MAX,
             "The output maximum must be an integer from 1 to 2147483647, written without "
             "fraction or exponent; leave it out for no maximum.",
-            &value))
+            &value)) {
+        if (value.type == SCANNER_NULL)
+            note_null_maximum(r, field);
         return;
+    }
     (void)scanner_int64(&value, &max); /* is one: just read */
     end = scanner_offset(&r->s);
     start = end - value.text.len;
@@ -532,12 +550,20 @@ int request_bound_output(const struct tg_request *request, const char *field, in
     const struct tg_request_places *const places = &request->places;
     char text[sizeof(edits->text)];
 
+    (void)snprintf(text, sizeof(text), "%lld", (long long)max_tokens);
+    for (int i = 0; i < TG_NULL_MAXIMA_MAX && places->max_output_end == 0; i++) {
+        const struct tg_null_place *const null = &places->null_maxima[i];
+
+        if (null->end == 0 || null->name_len != strlen(field))
+            continue;
+        request_put_edit(&edits[0], null->start, null->end, text);
+        return 1;
+    }
     if (places->max_output_end == 0) {
         (void)snprintf(text, sizeof(text), "\"%s\":%lld,", field, (long long)max_tokens);
         request_put_edit(&edits[0], places->root_start, places->root_start, text);
         return 1;
     }
-    (void)snprintf(text, sizeof(text), "%lld", (long long)max_tokens);
     request_put_edit(&edits[0], places->max_output_start, places->max_output_end, text);
     if (places->max_output_other_end == 0)
         return 1;

@@ -9,6 +9,10 @@ static const struct {
     const char *dialect;
 } calls[] = {
     { { "/chat/completions", 17 }, "openai-chat" },
+    { { "/responses", 10 }, "openai-responses" },
+    { { "/embeddings", 11 }, "openai-embeddings" },
+    { { "/completions", 12 }, "openai-completions" },
+    { { "/moderations", 12 }, "openai-moderations" },
     { { "/messages", 9 }, "anthropic-messages" },
     { { "/messages/count_tokens", 22 }, "anthropic-count-tokens" },
 };

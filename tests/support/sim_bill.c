@@ -27,7 +27,14 @@ static void write_count(struct sim_buf *out, const char *name, int64_t count, en
     sim_buf_print(out, "\"%s\":%s%" PRId64 "%s", name, quote, count, quote);
 }
 
-void sim_usage_write(struct sim_buf *out, const struct sim_usage *usage, enum sim_form form)
+/* How the members of a usage object are called. */
+struct names {
+    const char *prompt, *completion, *prompt_details, *completion_details;
+    bool has_audio;
+};
+
+static void write_usage(struct sim_buf *out, const struct sim_usage *usage, enum sim_form form,
+                        const struct names *names)
 {
     int64_t prompt = usage->prompt;
     int64_t total = usage->prompt + usage->completion;
@@ -41,23 +48,79 @@ void sim_usage_write(struct sim_buf *out, const struct sim_usage *usage, enum si
     if (form == SIM_FORM_WRONG)
         total += 7;
     sim_buf_text(out, "{");
-    write_count(out, "prompt_tokens", prompt, form);
+    write_count(out, names->prompt, prompt, form);
     sim_buf_text(out, ",");
-    write_count(out, "completion_tokens", usage->completion, form);
+    write_count(out, names->completion, usage->completion, form);
     sim_buf_text(out, ",");
     write_count(out, "total_tokens", total, form);
-    sim_buf_text(out, ",\"prompt_tokens_details\":{");
+    sim_buf_print(out, ",\"%s\":{", names->prompt_details);
     write_count(out, "cached_tokens", usage->cached, form);
     if (usage->cache_write != SIM_UNSET) {
         sim_buf_text(out, ",");
         write_count(out, "cache_write_tokens", usage->cache_write, form);
+        if (usage->cache_write_12h > 0)
+            sim_buf_print(out,
+                          ",\"cache_write_tokens_details\":{\"ttl_30m_tokens\":%" PRId64
+                          ",\"ttl_12h_tokens\":%" PRId64 "}",
+                          usage->cache_write - usage->cache_write_12h, usage->cache_write_12h);
     }
-    sim_buf_text(out, ",");
-    write_count(out, "audio_tokens", usage->audio_in, form);
-    sim_buf_text(out, "},\"completion_tokens_details\":{");
+    if (names->has_audio) {
+        sim_buf_text(out, ",");
+        write_count(out, "audio_tokens", usage->audio_in, form);
+    }
+    sim_buf_print(out, "},\"%s\":{", names->completion_details);
     write_count(out, "reasoning_tokens", usage->reasoning, form);
-    sim_buf_text(out, ",\"audio_tokens\":0,\"accepted_prediction_tokens\":0,"
-                      "\"rejected_prediction_tokens\":0}}");
+    if (names->has_audio)
+        sim_buf_text(out, ",\"audio_tokens\":0,\"accepted_prediction_tokens\":0,"
+                          "\"rejected_prediction_tokens\":0");
+    sim_buf_text(out, "}}");
+}
+
+void sim_usage_write(struct sim_buf *out, const struct sim_usage *usage, enum sim_form form)
+{
+    static const struct names names = { "prompt_tokens", "completion_tokens",
+                                        "prompt_tokens_details", "completion_tokens_details",
+                                        true };
+
+    write_usage(out, usage, form, &names);
+}
+
+void sim_usage_write_input(struct sim_buf *out, const struct sim_usage *usage, enum sim_form form)
+{
+    static const struct names names = { "input_tokens", "output_tokens", "input_tokens_details",
+                                        "output_tokens_details", false };
+
+    write_usage(out, usage, form, &names);
+}
+
+/* The truth in classes that do not overlap, as a price list has them. */
+static void write_classes(struct sim_buf *out, const struct sim_usage *usage)
+{
+    const int64_t written = usage->cache_write == SIM_UNSET ? 0 : usage->cache_write;
+    const struct {
+        const char *name;
+        int64_t count;
+    } classes[] = {
+        { "input", usage->prompt - usage->cached - written - usage->audio_in },
+        { "cache_read", usage->cached },
+        { "cache_write", written - usage->cache_write_12h },
+        { "cache_write_12h", usage->cache_write_12h },
+        { "input_audio", usage->audio_in },
+        { "output", usage->completion },
+        { "web_search", usage->web_search },
+        { "file_search", usage->file_search },
+        { "code_session", usage->code_session },
+    };
+    const char *separator = "";
+
+    sim_buf_text(out, "{");
+    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+        if (classes[i].count == 0)
+            continue;
+        sim_buf_print(out, "%s\"%s\":%" PRId64, separator, classes[i].name, classes[i].count);
+        separator = ",";
+    }
+    sim_buf_text(out, "}");
 }
 
 struct sim_usage sim_generation_usage(const struct sim_generation *generation, int64_t events_sent)
@@ -103,15 +166,18 @@ void sim_bill_add(struct sim_generation *generation, int64_t events_sent, const 
     const struct sim_usage usage = sim_generation_usage(generation, events_sent);
 
     sim_buf_print(&lines,
-                  "{\"seq\":%" PRId64 ",\"id\":\"chatcmpl-sim-%" PRId64 "\",\"at_ms\":%" PRId64
+                  "{\"seq\":%" PRId64 ",\"id\":\"%s%" PRId64
+                  "\",\"dialect\":\"%s\",\"at_ms\":%" PRId64
                   ",\"model\":\"%s\",\"served_model\":\"%s\",\"tier\":\"%s\",\"stream\":%s,"
                   "\"n\":%" PRId64 ",\"tag\":",
-                  generation->seq, generation->seq, wall_ms(), generation->model,
-                  generation->served_model, generation->tier,
+                  generation->seq, generation->prefix, generation->seq, generation->dialect,
+                  wall_ms(), generation->model, generation->served_model, generation->tier,
                   generation->is_stream ? "true" : "false", generation->n);
     sim_buf_quote_or_null(&lines, sim_span_of(generation->tag));
     sim_buf_text(&lines, ",\"usage\":");
     sim_usage_write(&lines, &usage, SIM_FORM_TRUE);
+    sim_buf_text(&lines, ",\"classes\":");
+    write_classes(&lines, &usage);
     sim_buf_print(&lines, ",\"asked_usage\":%s,\"state\":\"%s\",\"events_sent\":%" PRId64,
                   generation->asked_usage ? "true" : "false", state, events_sent);
     sim_buf_text(&lines, ",\"client_request\":");

@@ -14,13 +14,19 @@
 struct sim_usage {
     int64_t prompt, completion, cached, reasoning, audio_in; /* tokens */
     int64_t cache_write;                                     /* tokens; SIM_UNSET leaves it out */
+    int64_t cache_write_12h;                                 /* of cache_write */
+    int64_t web_search, file_search, code_session;           /* fees of tools */
 };
 
-/* Write `usage` as OpenAI's object, in the given form. */
+/* Write `usage` as OpenAI's object, in the given form: with the names of chat completions, or with
+ * those of responses. */
 void sim_usage_write(struct sim_buf *out, const struct sim_usage *usage, enum sim_form form);
+void sim_usage_write_input(struct sim_buf *out, const struct sim_usage *usage, enum sim_form form);
 
 struct sim_generation {
     int64_t seq;
+    const char *dialect;
+    const char *prefix;   /* of its id, which ends with seq */
     char *model;          /* as asked, still JSON-escaped; owned */
     char *served_model;   /* JSON-escaped; owned */
     char *tag;            /* x-sim-tag or NULL; owned */

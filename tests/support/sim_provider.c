@@ -6,6 +6,8 @@
 #include <time.h>
 
 #include "sim_chat.h"
+#include "sim_input.h"
+#include "sim_responses.h"
 
 #define CHOICES_MAX 128
 
@@ -159,7 +161,59 @@ static struct sim_answer *redirect(const struct sim_call *call)
     return answer;
 }
 
-static struct sim_answer *chat(struct sim_call *call)
+static struct sim_answer *answer_chat(struct sim_call *call)
+{
+    call->ask.input_tokens = 0;
+    return sim_chat_answer(call);
+}
+
+/* Each prompt of a list has choices of its own. */
+static struct sim_answer *answer_completions(struct sim_call *call)
+{
+    call->ask.n *= call->ask.inputs;
+    call->ask.billed_n *= call->ask.inputs;
+    return sim_completions_answer(call);
+}
+
+static struct sim_answer *answer_responses(struct sim_call *call)
+{
+    call->ask.input_tokens = 0;
+    return sim_responses_answer(call);
+}
+
+static struct sim_answer *answer_embeddings(struct sim_call *call)
+{
+    call->ask.is_stream = false;
+    return sim_embeddings_answer(call);
+}
+
+static struct sim_answer *answer_moderations(struct sim_call *call)
+{
+    call->ask.is_stream = false;
+    return sim_moderations_answer(call);
+}
+
+/* The dialects, by the end of their path. */
+static const struct door {
+    const char *path;
+    struct sim_answer *(*answer)(struct sim_call *call);
+    bool needs_model;
+} doors[] = {
+    { "/chat/completions", answer_chat, true },    { "/completions", answer_completions, true },
+    { "/responses", answer_responses, true },      { "/embeddings", answer_embeddings, true },
+    { "/moderations", answer_moderations, false },
+};
+
+static const struct door *find_door(struct sim_span path)
+{
+    for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++) {
+        if (ends_with(path, doors[i].path))
+            return &doors[i];
+    }
+    return NULL;
+}
+
+static struct sim_answer *generate(struct sim_call *call, const struct door *door)
 {
     static const struct refusal no_json = { 400, "invalid_request_error", NULL,
                                             "We could not parse the JSON body of your request." };
@@ -173,14 +227,17 @@ static struct sim_answer *chat(struct sim_call *call)
     if (call->script.redirect != 0)
         return redirect(call);
     if (call->script.early != 0)
-        call->ask = (struct sim_ask){ .model = SIM_SPAN("unread"), .n = 1 };
+        call->ask =
+            (struct sim_ask){ .model = SIM_SPAN("unread"), .n = 1, .billed_n = 1, .inputs = 1 };
     else if (!sim_ask_read(call->body, &call->ask))
         return refuse(&call->script, &no_json, call->more);
+    if (call->ask.model.ptr == NULL && !door->needs_model)
+        call->ask.model = SIM_SPAN("omni-moderation-latest");
     if (call->ask.model.ptr == NULL)
         return refuse(&call->script, &no_model, call->more);
     if (call->ask.n > CHOICES_MAX)
         return refuse(&call->script, &too_many, call->more);
-    return sim_chat_answer(call);
+    return door->answer(call);
 }
 
 static struct sim_answer *models(const struct sim_call *call)
@@ -221,8 +278,7 @@ static struct sim_answer *route(struct sim_call *call, const char *bad, size_t b
     static const struct refusal unknown = { 404, "invalid_request_error", "unknown_url",
                                             "Invalid URL" };
     const struct sim_span path = route_of(call->request);
-    const bool is_chat =
-        same(call->request->method, "POST") && ends_with(path, "/chat/completions");
+    const struct door *door = same(call->request->method, "POST") ? find_door(path) : NULL;
 
     if (bad != NULL) {
         char message[160];
@@ -233,11 +289,11 @@ static struct sim_answer *route(struct sim_call *call, const char *bad, size_t b
 
         return refuse(&call->script, &bad_script, call->more);
     }
-    if (!is_chat && !(same(call->request->method, "GET") && ends_with(path, "/models")))
+    if (door == NULL && !(same(call->request->method, "GET") && ends_with(path, "/models")))
         return refuse(&call->script, &unknown, call->more);
     if (sim_request_header(call->request, "authorization").ptr == NULL)
         return refuse(&call->script, &no_key, call->more);
-    return is_chat ? chat(call) : models(call);
+    return door != NULL ? generate(call, door) : models(call);
 }
 
 struct sim_answer *sim_provider_answer(const struct sim_request *request, struct sim_span body)

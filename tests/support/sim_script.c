@@ -77,6 +77,10 @@ static const struct entry {
     NUMBER("reasoning", reasoning),
     NUMBER("audio_in", audio_in),
     NUMBER("cache_write", cache_write),
+    NUMBER("cache_12h", cache_12h),
+    NUMBER("web", web),
+    NUMBER("files", files),
+    NUMBER("code", code),
     NUMBER("first_ms", first_ms),
     NUMBER("gap_ms", gap_ms),
     NUMBER("slow_ms", slow_ms),
@@ -110,6 +114,8 @@ static const struct entry {
     FLAG("switch", redirect),
     FLAG("early", early),
     FLAG("hundred", hundred),
+    FLAG("call", calls_tool),
+    FLAG("no_output", no_output),
 };
 
 void sim_script_init(struct sim_script *script)

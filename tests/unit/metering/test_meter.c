@@ -1,6 +1,6 @@
 /* Goal: whatever way an attempt ends, the charge takes its counts from the right place and is never
  * nothing when something was generated. Method: one table with a row for each way; the prices are a
- * book of two rows, 1 and 2 nusd a token. */
+ * book of 1 and 2 nusd a token, and two fees. */
 #include "metering/meter.h"
 
 #include "pricing/price.h"
@@ -35,10 +35,17 @@ static struct price price_of(int64_t id, enum tg_class class, int64_t unit_price
 
 static void setup(void)
 {
-    struct price rows[2] = { price_of(1, TG_INPUT, 1000), price_of(2, TG_OUTPUT, 2000) };
-    const struct price_list list = { .rows = rows, .count = 2 };
+    struct price rows[4] = {
+        price_of(1, TG_INPUT, 1000),
+        price_of(2, TG_OUTPUT, 2000),
+        price_of(3, TG_WEB_SEARCH, 10000000000),
+        price_of(4, TG_CODE_SESSION, 30000000000),
+    };
+    const struct price_list list = { .rows = rows, .count = 4 };
     struct err err = { "" };
 
+    rows[2].unit = rows[3].unit = PRICE_CALL;
+    rows[3].model = SPAN("container");
     ck_assert_msg(book_build(&list, &book, &err) == TG_OK, "%s", err.text);
     kind = (struct tg_kind){ .name = "openai", .book = "openai" };
     request = (struct tg_request){ .choices = 1 };
@@ -342,6 +349,33 @@ START_TEST(where_no_token_comes_out_none_is_held_or_estimated)
 }
 END_TEST
 
+/* Fees of a model and of the provider, told with the usage or seen before the answer broke off. */
+START_TEST(fees_are_charged_also_where_the_tokens_are_estimated)
+{
+    struct tg_answer answer = { .output_bytes = 8 };
+    const struct meter_bound bound = bound_of();
+    const struct meter_call call = call_of();
+    struct ledger_charge charge = { 0 };
+
+    request.flags = TG_REQUEST_STREAM;
+    answer.usage.count[TG_WEB_SEARCH] = 3;
+    answer.usage.count[TG_CODE_SESSION] = 1;
+    answer.flags = _i == 0 ? USAGE | COMPLETE : 0;
+    answer.usage.count[TG_OUTPUT] = _i == 0 ? 2 : 0;
+    meter_charge(&call,
+                 &(struct meter_attempt){ .answer = &answer,
+                                          .bound = &bound,
+                                          .end = _i == 0 ? METER_ENDED : METER_LEFT,
+                                          .http_status = 200 },
+                 &charge);
+    ck_assert_int_eq(charge.source, _i == 0 ? LEDGER_SOURCE_PROVIDER : LEDGER_SOURCE_ESTIMATED);
+    ck_assert_int_eq(charge.usage.count[TG_WEB_SEARCH], 3);
+    ck_assert_int_eq(charge.usage.count[TG_CODE_SESSION], 1);
+    ck_assert_int_eq(charge.cost_nusd, 30000000 + 30000000 + (_i == 0 ? 4 : BODY_BYTES / 4 + 4));
+    ck_assert_uint_eq(charge.flags & LEDGER_UNPRICED, 0);
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *all = suite_create("meter");
@@ -356,6 +390,7 @@ Suite *suite(void)
     tcase_add_test(tcase, what_generated_text_is_never_free);
     tcase_add_test(tcase, the_providers_own_charge_stands_beside_the_books);
     tcase_add_test(tcase, a_model_without_a_price_is_said_to_be);
+    tcase_add_loop_test(tcase, fees_are_charged_also_where_the_tokens_are_estimated, 0, 2);
     tcase_add_loop_test(tcase, what_is_free_has_no_bound_and_no_charge, 0, count);
     tcase_add_loop_test(tcase, where_no_token_comes_out_none_is_held_or_estimated, 0, count);
     suite_add_tcase(all, tcase);

@@ -457,6 +457,60 @@ START_TEST(asks_for_usage_where_the_client_did_not)
 }
 END_TEST
 
+static const struct {
+    const char *body;
+    const char *field; /* of the model; NULL: the kind's */
+    const char *edited;
+} lowered[] = {
+    { "{\"model\":\"m\"}", NULL, "{\"max_completion_tokens\":300,\"model\":\"m\"}" },
+    { "{\"model\":\"m\"}", "max_tokens", "{\"max_tokens\":300,\"model\":\"m\"}" },
+    { "{\"model\":\"m\",\"max_tokens\": 900 }", NULL, "{\"model\":\"m\",\"max_tokens\": 300 }" },
+    { "{\"max_completion_tokens\":7000,\"max_tokens\":900,\"model\":\"m\"}", NULL,
+      "{\"max_completion_tokens\":300,\"max_tokens\":300,\"model\":\"m\"}" },
+    /* a null is no maximum, and must not stand behind ours */
+    { "{\"max_completion_tokens\":null,\"model\":\"m\"}", NULL,
+      "{\"max_completion_tokens\":300,\"model\":\"m\"}" },
+    { "{\"max_tokens\":null,\"model\":\"m\"}", NULL,
+      "{\"max_completion_tokens\":300,\"max_tokens\":null,\"model\":\"m\"}" },
+    { "{\"max_tokens\":null,\"max_completion_tokens\":null,\"model\":\"m\"}", NULL,
+      "{\"max_tokens\":null,\"max_completion_tokens\":300,\"model\":\"m\"}" },
+    { "{\"max_tokens\":null,\"max_completion_tokens\":5000,\"model\":\"m\"}", NULL,
+      "{\"max_tokens\":null,\"max_completion_tokens\":300,\"model\":\"m\"}" },
+    { "{\"max_completion_tokens\":5000,\"max_tokens\":null,\"model\":\"m\"}", NULL,
+      "{\"max_completion_tokens\":300,\"max_tokens\":null,\"model\":\"m\"}" },
+    { "{\"stream\":true,\"model\":\"m\",\"max_tokens\":900}", NULL,
+      "{\"stream_options\":{\"include_usage\":true},\"stream\":true,\"model\":\"m\","
+      "\"max_tokens\":300}" },
+};
+
+START_TEST(lowers_every_maximum_that_holds)
+{
+    const struct tg_kind kind = { .name = "k",
+                                  .flags = TG_KIND_ASKS_USAGE,
+                                  .output_field = "max_completion_tokens" };
+    const struct tg_wish wish = { .max_output_tokens = 300, .output_field = lowered[_i].field };
+    const char *const body = lowered[_i].body;
+    struct tg_edit edits[TG_EDITS_MAX];
+    struct tg_request request;
+    char edited[BODY_MAX] = "";
+    size_t at = 0;
+    int count;
+
+    ck_assert_int_eq(read_body(body, &request), TG_OK);
+    count = openai_chat_plan_edits(&request, &kind, &wish, edits);
+    for (int i = 0; i < count; i++) {
+        ck_assert_uint_ge(edits[i].start, at);
+        strncat(edited, body + at, edits[i].start - at);
+        strcat(edited, edits[i].text);
+        at = edits[i].end;
+    }
+    strcat(edited, body + at);
+    ck_assert_str_eq(edited, lowered[_i].edited);
+    ck_assert_int_eq(read_body(edited, &request), TG_OK);
+    ck_assert_int_eq(request.max_output_tokens, 300);
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *s = suite_create("providers/openai_chat_request");
@@ -473,6 +527,7 @@ Suite *suite(void)
     tcase_add_test(tc, refuses_a_body_cut_anywhere);
     tcase_add_test(tc, tells_where_the_output_maxima_stand);
     tcase_add_loop_test(tc, asks_for_usage_where_the_client_did_not, 0, COUNT(edits_made));
+    tcase_add_loop_test(tc, lowers_every_maximum_that_holds, 0, COUNT(lowered));
     suite_add_tcase(s, tc);
     return s;
 }
