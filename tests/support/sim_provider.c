@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "sim_chat.h"
+#include "sim_gemini.h"
 #include "sim_input.h"
 #include "sim_responses.h"
 
@@ -289,8 +290,12 @@ static struct sim_answer *route(struct sim_call *call, const char *bad, size_t b
 
         return refuse(&call->script, &bad_script, call->more);
     }
+    if (same(call->request->method, "POST") && sim_gemini_is_call(call->request->path))
+        return call->script.redirect != 0 ? redirect(call) : sim_gemini_answer(call);
     if (door == NULL && !(same(call->request->method, "GET") && ends_with(path, "/models")))
         return refuse(&call->script, &unknown, call->more);
+    if (door == NULL && ends_with(path, "/v1beta/models"))
+        return sim_gemini_models(call);
     if (sim_request_header(call->request, "authorization").ptr == NULL)
         return refuse(&call->script, &no_key, call->more);
     return door != NULL ? generate(call, door) : models(call);
