@@ -243,15 +243,6 @@ static struct span tier_of(const struct tg_answer *answer)
     return SPAN("standard");
 }
 
-/* What a charge is priced from: all of it at once, or the parts that other models made. */
-struct pricing {
-    struct cost_part parts[TG_ITERATIONS_MAX];
-    struct cost_rates rates[TG_ITERATIONS_MAX];
-    int count;
-    struct span tier;
-    bool has_other_model; /* a part was priced as another model's than the one it names */
-};
-
 /* A container costs the same whichever model's code runs in it, and stands in the book by itself.
  */
 static void add_container_rate(const struct meter_call *call, const struct book_query *query,
@@ -265,6 +256,15 @@ static void add_container_rate(const struct meter_call *call, const struct book_
     book_rates(container, query, &own);
     rates->rate[TG_CODE_SESSION] = own.rate[TG_CODE_SESSION];
 }
+
+/* What a charge is priced from: all of it at once, or the parts that other models made. */
+struct pricing {
+    struct cost_part parts[TG_ITERATIONS_MAX];
+    struct cost_rates rates[TG_ITERATIONS_MAX];
+    int count;
+    struct span tier;
+    bool has_other_model; /* a part was priced as another model's than the one it names */
+};
 
 /* Price `usage` as one part, by the first of the models named that the book has. */
 static void add_part(const struct meter_call *call, const struct tg_usage *usage,

@@ -29,6 +29,8 @@ static const struct tg_dialect *const dialects[] = {
 #define COMPLETIONS { .dialect = "openai-completions" }
 #define EMBEDDINGS  { .dialect = "openai-embeddings" }
 #define MODERATIONS { .dialect = "openai-moderations" }
+#define MESSAGES     { .dialect = "anthropic-messages" }
+#define COUNT_TOKENS { .dialect = "anthropic-count-tokens" }
 /* clang-format on */
 
 #define ASKS    TG_KIND_ASKS_USAGE
@@ -77,10 +79,13 @@ static const struct tg_kind kinds[] = {
         .base_url = "https://api.anthropic.com",
         .auth = TG_AUTH_X_API_KEY,
         .flags = TG_KIND_STOPS_ON_LEAVE,
-        .speaks = { { .dialect = "anthropic-messages" }, { .dialect = "anthropic-count-tokens" } },
+        .speaks = { MESSAGES, COUNT_TOKENS },
         .prefixes = { "claude-" },
         .env_key = "ANTHROPIC_API_KEY",
         .book = "anthropic",
+        /* Prompts that come with tools, billed as input: 346 for any, 245 to 735 more for each of
+         * its own (bash, text editor, computer), which a body names in 40 bytes. */
+        .added_tokens = 3072,
     },
     {
         .name = "google",
@@ -345,8 +350,8 @@ static const struct tg_kind kinds[] = {
                     COMPLETIONS,
                     EMBEDDINGS,
                     MODERATIONS,
-                    { .dialect = "anthropic-messages" },
-                    { .dialect = "anthropic-count-tokens" },
+                    MESSAGES,
+                    COUNT_TOKENS,
                     { .dialect = "gemini-generate" },
                     { .dialect = "gemini-count" },
                     { .dialect = "gemini-embed" },

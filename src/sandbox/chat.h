@@ -35,6 +35,17 @@ void chat_fini(struct chat *chat);
 int64_t chat_count_words(struct span s);
 /* Where the word that begins at or behind `at` ends; s.len where there is none. */
 size_t chat_word_end(struct span s, size_t at);
+/* Append the text of a content: a string, or an array of parts with text. */
+void chat_put_content(const cJSON *content, struct buf *out);
+/* Count all of `messages`; what the last of the user's says is the answer.
+ *
+ * Errors  TG_INVALID, with a sentence in `err`; TG_NO_MEMORY */
+TG_MUST_CHECK enum tg_status chat_read_messages(const cJSON *tree, struct chat *chat,
+                                                struct err *err);
+/* Read `model`.
+ *
+ * Errors  TG_INVALID, TG_MODEL_NOT_FOUND, with a sentence in `err` */
+TG_MUST_CHECK enum tg_status chat_read_model(const cJSON *tree, struct chat *chat, struct err *err);
 /* Errors  TG_MODEL_NOT_FOUND, with a sentence in `err` */
 TG_MUST_CHECK enum tg_status chat_set_model(struct chat *chat, struct span model, struct err *err);
 /* Read a member that bounds the output, where it is given.

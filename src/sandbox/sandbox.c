@@ -5,6 +5,7 @@
 #include "net/daemon.h"
 #include "sandbox/chat.h"
 #include "sandbox/gemini.h"
+#include "sandbox/messages.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,6 +112,42 @@ static void answer_chat(const struct daemon_request *request, struct daemon_answ
     chat_fini(&chat);
 }
 
+/* --- in Anthropic's dialect ------------------------------------------------------------------- */
+
+static void answer_messages_error(struct daemon_answer *answer, enum tg_status status,
+                                  const char *message)
+{
+    answer->http = tg_status_info(status)->http;
+    answer->type = "application/json";
+    messages_write_error(status, message, &answer->body);
+}
+
+static void answer_messages(const struct daemon_request *request, struct daemon_answer *answer)
+{
+    const bool counts_only = span_equal(request->path, SPAN("/v1/messages/count_tokens"));
+    struct chat chat;
+    struct err err = { 0 };
+    enum tg_status status = messages_read(request->body, counts_only, &chat, &err);
+
+    if (status != TG_OK) {
+        answer_messages_error(answer, status, err.text);
+        return;
+    }
+    if (chat.is_stream) {
+        status = start_stream(&chat, messages_next_event, answer);
+        if (status == TG_OK)
+            return;
+        answer_messages_error(answer, status, "");
+    } else {
+        answer->type = "application/json";
+        if (counts_only)
+            messages_write_count(&chat, &answer->body);
+        else
+            messages_write(&chat, &answer->body);
+    }
+    chat_fini(&chat);
+}
+
 /* --- in Google's dialect ---------------------------------------------------------------------- */
 
 static void answer_gemini_error(struct daemon_answer *answer, enum tg_status status,
@@ -170,6 +207,12 @@ static void handle(void *context, const struct daemon_request *request,
             answer_chat(request, answer);
         else
             answer_error(answer, TG_METHOD_NOT_ALLOWED, "");
+    } else if (span_equal(request->path, SPAN("/v1/messages")) ||
+               span_equal(request->path, SPAN("/v1/messages/count_tokens"))) {
+        if (strcmp(request->method, "POST") == 0)
+            answer_messages(request, answer);
+        else
+            answer_messages_error(answer, TG_METHOD_NOT_ALLOWED, "");
     } else if (gemini_match(without_base(request->path), &path)) {
         if (strcmp(request->method, "POST") == 0)
             answer_gemini(request, &path, answer);

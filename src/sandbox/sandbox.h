@@ -6,7 +6,8 @@
 
 /* A provider on loopback, served by the process itself, for first steps without an account and for
  * tests. It speaks openai-chat: POST /v1/chat/completions, plain and streamed, and GET /v1/models;
- * and Google's dialects: POST /v1beta/models/{model}:generateContent and its like.
+ * Anthropic's: POST /v1/messages and /v1/messages/count_tokens; and Google's: POST
+ * /v1beta/models/{model}:generateContent and its like.
  *
  *   echo       answers with the text of the last user message
  *   echo-slow  the same, a word each SANDBOX_WORD_MS when streamed

@@ -158,13 +158,17 @@ static void write_classes(struct sim_buf *out, const struct sim_usage *usage)
         const char *name;
         int64_t count;
     } classes[] = {
-        { "input", usage->prompt - usage->cached - written - usage->audio_in + usage->tool_use },
+        { "input", usage->prompt - usage->cached - written - usage->audio_in + usage->tool_use +
+                       usage->advisor },
         { "cache_read", usage->cached - usage->cached_audio },
         { "cache_read_audio", usage->cached_audio },
-        { "cache_write", written - usage->cache_write_12h },
+        { "cache_write",
+          written - usage->cache_write_12h - usage->cache_write_1h + usage->compaction },
+        { "cache_write_1h", usage->cache_write_1h },
         { "cache_write_12h", usage->cache_write_12h },
         { "input_audio", usage->audio_in },
-        { "output", usage->completion - usage->image_out - usage->audio_out },
+        { "output", usage->completion - usage->image_out - usage->audio_out +
+                        usage->compaction / 100 + usage->advisor / 10 },
         { "output_image", usage->image_out },
         { "output_audio", usage->audio_out },
         { "web_search", usage->web_search },
@@ -181,6 +185,25 @@ static void write_classes(struct sim_buf *out, const struct sim_usage *usage)
         separator = ",";
     }
     sim_buf_text(out, "}");
+}
+
+/* The same for each turn that has made part of an answer, where there were several. */
+static void write_parts(struct sim_buf *out, const struct sim_usage *usage)
+{
+    const struct sim_usage compaction = { .compaction = usage->compaction };
+    const struct sim_usage advisor = { .advisor = usage->advisor };
+    struct sim_usage own = *usage;
+
+    if (usage->compaction == 0 && usage->advisor == 0)
+        return;
+    own.compaction = own.advisor = 0;
+    sim_buf_text(out, ",\"parts\":[{\"model\":null,\"classes\":");
+    write_classes(out, &own);
+    sim_buf_text(out, "},{\"model\":null,\"classes\":");
+    write_classes(out, &compaction);
+    sim_buf_text(out, "},{\"model\":\"" SIM_ADVISOR_MODEL "\",\"classes\":");
+    write_classes(out, &advisor);
+    sim_buf_text(out, "}]");
 }
 
 struct sim_usage sim_generation_usage(const struct sim_generation *generation, int64_t events_sent)
@@ -242,6 +265,7 @@ void sim_bill_add(struct sim_generation *generation, int64_t events_sent, const 
         sim_usage_write(&lines, &usage, SIM_FORM_TRUE);
     sim_buf_text(&lines, ",\"classes\":");
     write_classes(&lines, &usage);
+    write_parts(&lines, &usage);
     sim_buf_print(&lines, ",\"asked_usage\":%s,\"state\":\"%s\",\"events_sent\":%" PRId64,
                   generation->asked_usage ? "true" : "false", state, events_sent);
     sim_buf_text(&lines, ",\"client_request\":");

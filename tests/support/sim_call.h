@@ -14,7 +14,8 @@ struct sim_call {
     struct sim_ask ask;
     struct sim_script script;
     int64_t seq;
-    const char *more; /* the provider's header lines */
+    bool is_anthropic; /* asked at Anthropic's doors: errors and header lines are theirs */
+    const char *more;  /* the provider's header lines */
 };
 
 /* Decide the counts. A call that never gets as far as the provider's front door costs nothing.

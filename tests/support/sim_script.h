@@ -38,6 +38,7 @@ struct sim_script {
     int64_t out, prompt, cached, reasoning, audio_in, cache_write; /* tokens, SIM_UNSET if absent */
     int64_t cache_12h, web, files, code;                           /* tokens, and fees of tools */
     int64_t tool, cached_audio, image_out, audio_out;              /* tokens, of Google's */
+    int64_t cache_1h, compaction, advisor;                         /* tokens */
     int64_t events, error_after, cut, reset;                       /* SIM_UNSET if absent */
     int64_t first_ms, gap_ms, slow_ms;
     int64_t split, big; /* bytes */

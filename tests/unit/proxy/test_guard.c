@@ -22,6 +22,16 @@ static const struct target_case targets[] = {
     { METHOD_POST, "/openai/v1/chat/completions", TG_OK, GUARD_CALL, "openai", "", "" },
     { METHOD_POST, "/openai/chat/completions?api-version=1", TG_OK, GUARD_CALL, "openai", "",
       "api-version=1" },
+    { METHOD_POST, "/v1/messages?beta=true", TG_OK, GUARD_CALL, "", "", "beta=true" },
+    { METHOD_POST, "/messages", TG_OK, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/anthropic/v1/messages", TG_OK, GUARD_CALL, "anthropic", "", "" },
+    { METHOD_POST, "/anthropic/messages", TG_OK, GUARD_CALL, "anthropic", "", "" },
+    { METHOD_POST, "/v1/messages/count_tokens", TG_OK, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/messages/count_tokens", TG_OK, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/anthropic/v1/messages/count_tokens", TG_OK, GUARD_CALL, "anthropic", "", "" },
+    { METHOD_GET, "/v1/messages", TG_METHOD_NOT_ALLOWED, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/v1/messages/batches", TG_NO_ROUTE, GUARD_CALL, "", "", "" },
+    { METHOD_POST, "/v1/messages/", TG_NO_ROUTE, GUARD_CALL, "", "", "" },
     { METHOD_GET, "/", TG_OK, GUARD_ROOT, "", "", "" },
     { METHOD_HEAD, "/?a=b", TG_OK, GUARD_ROOT, "", "", "a=b" },
     { METHOD_POST, "/", TG_METHOD_NOT_ALLOWED, GUARD_ROOT, "", "", "" },
@@ -298,6 +308,57 @@ START_TEST(a_credential_is_found_in_the_order_of_its_forms)
 }
 END_TEST
 
+/* --- who reads our answers --- */
+
+struct caller_case {
+    enum http_method method;
+    const char *target;
+    const char *field; /* NULL: none */
+    const char *dialect;
+};
+
+static const struct caller_case callers[] = {
+    { METHOD_POST, "/v1/chat/completions", NULL, "openai-chat" },
+    { METHOD_POST, "/v1/messages", NULL, "anthropic-messages" },
+    { METHOD_POST, "/x/messages", NULL, "anthropic-messages" },
+    { METHOD_GET, "/v1/messages", NULL, "anthropic-messages" },
+    { METHOD_POST, "/v1/messages/count_tokens", NULL, "anthropic-count-tokens" },
+    { METHOD_POST, "/v1/chat/completions", "anthropic-version", "openai-chat" },
+    { METHOD_GET, "/v1/models", "Anthropic-Version", "anthropic-messages" },
+    { METHOD_GET, "/v1/nowhere", "anthropic-version", "anthropic-messages" },
+    { METHOD_GET, "/v1/models", "x-api-key", NULL },
+    { METHOD_GET, "/v1/models", NULL, NULL },
+};
+
+START_TEST(a_caller_is_known_by_path_and_version)
+{
+    const struct caller_case *c = &callers[_i];
+    struct http_head head = { .method = c->method, .target = span_from(c->target) };
+    const struct tg_dialect *dialect;
+    struct guard_path path;
+    struct arena arena;
+
+    if (c->field != NULL)
+        put(&head, c->field, "2023-06-01");
+    arena_init(&arena, 64, 4096);
+    if (guard_match(&head, &arena, &path) == TG_OK)
+        ck_assert_int_ne(path.door, GUARD_ROOT);
+    dialect = guard_caller(&head, &path);
+    ck_assert_int_eq(dialect != NULL, c->dialect != NULL);
+    if (dialect != NULL)
+        ck_assert_str_eq(dialect->name, c->dialect);
+    arena_fini(&arena);
+}
+END_TEST
+
+START_TEST(a_caller_without_a_head_is_not_known)
+{
+    const struct guard_path path = { .dialect = NULL };
+
+    ck_assert_ptr_null(guard_caller(NULL, &path));
+}
+END_TEST
+
 /* --- hops --- */
 
 START_TEST(a_request_that_has_been_here_is_known)
@@ -329,6 +390,9 @@ Suite *suite(void)
                         sizeof(lists) / sizeof(lists[0]));
     tcase_add_loop_test(tcase, a_credential_is_found_in_the_order_of_its_forms, 0,
                         sizeof(credentials) / sizeof(credentials[0]));
+    tcase_add_loop_test(tcase, a_caller_is_known_by_path_and_version, 0,
+                        sizeof(callers) / sizeof(callers[0]));
+    tcase_add_test(tcase, a_caller_without_a_head_is_not_known);
     tcase_add_test(tcase, a_request_that_has_been_here_is_known);
     suite_add_tcase(all, tcase);
     return all;

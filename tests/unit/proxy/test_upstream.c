@@ -249,6 +249,35 @@ START_TEST(a_request_is_whole)
 }
 END_TEST
 
+static const struct {
+    const char *base_path;
+    const char *path;
+    const char *line;
+} lines[] = {
+    { "", "/v1/messages", "POST /v1/messages HTTP/1.1" },
+    { "/v1", "/v1/messages", "POST /v1/messages HTTP/1.1" },
+    { "/anthropic", "/v1/messages", "POST /anthropic/v1/messages HTTP/1.1" },
+    { "/anthropic/v1", "/v1/messages", "POST /anthropic/v1/messages HTTP/1.1" },
+    { "/v1", "/v1beta/x", "POST /v1/v1beta/x HTTP/1.1" },
+    { "/nav1", "/v1/messages", "POST /nav1/v1/messages HTTP/1.1" },
+    { "/chat", "/chat/completions", "POST /chat/chat/completions HTTP/1.1" },
+    { "/v1", "/v1", "POST /v1/v1 HTTP/1.1" },
+};
+
+START_TEST(a_version_that_stands_on_both_sides_is_one)
+{
+    char base[32];
+    char *text;
+
+    strcpy(base, lines[_i].base_path);
+    target.base_path = base;
+    dialect.upstream_path = lines[_i].path;
+    text = built_head();
+    ck_assert_msg(strncmp(text, lines[_i].line, strlen(lines[_i].line)) == 0, "%s", text);
+    free(text);
+}
+END_TEST
+
 /* --- paths that name the model --- */
 
 #define GENERATE "/v1beta/{resource}:generateContent"
@@ -438,6 +467,22 @@ START_TEST(the_providers_request_id_goes_on_beside_ours)
 }
 END_TEST
 
+START_TEST(our_id_stands_in_where_clients_look_for_the_providers)
+{
+    char *text;
+
+    head.status = 200;
+    dialect.flags = TG_DIALECT_REQUEST_ID;
+    text = answer_head();
+    ck_assert_str_eq(text, "HTTP/1.1 200 \r\nx-request-id: call_1\r\nrequest-id: call_1\r\n");
+    free(text);
+    put("Request-Id", "req_theirs");
+    text = answer_head();
+    ck_assert_str_eq(text, "HTTP/1.1 200 \r\nRequest-Id: req_theirs\r\nx-request-id: call_1\r\n");
+    free(text);
+}
+END_TEST
+
 static const struct {
     struct upstream_answer_end end;
     const char *expected;
@@ -477,12 +522,14 @@ Suite *suite(void)
     tcase_add_loop_test(tcase, any_other_request_field_passes, 0, COUNT(request_passes));
     tcase_add_test(tcase, what_connection_names_stays_here);
     tcase_add_test(tcase, a_request_is_whole);
+    tcase_add_loop_test(tcase, a_version_that_stands_on_both_sides_is_one, 0, COUNT(lines));
     tcase_add_loop_test(tcase, a_path_names_the_model_escaped, 0, COUNT(paths));
     tcase_add_test(tcase, a_secret_goes_in_the_field_of_its_kind);
     tcase_add_loop_test(tcase, edits_change_what_they_name_with_and_without_room, 0, COUNT(edits));
     tcase_add_loop_test(tcase, an_answer_field_of_this_hop_stays_here, 0, COUNT(answer_stops));
     tcase_add_loop_test(tcase, any_other_answer_field_passes, 0, COUNT(answer_passes));
     tcase_add_test(tcase, the_providers_request_id_goes_on_beside_ours);
+    tcase_add_test(tcase, our_id_stands_in_where_clients_look_for_the_providers);
     tcase_add_loop_test(tcase, a_head_ends_as_the_body_is_framed, 0, COUNT(ends));
     suite_add_tcase(all, tcase);
     return all;
