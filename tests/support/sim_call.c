@@ -75,7 +75,9 @@ void sim_stream_flush(struct sim_stream *stream, int64_t wait_ms)
 
 static void add_garbage(struct sim_stream *stream)
 {
-    if (stream->call->script.garbage == SIM_SPOT_BODY)
+    if (stream->call->ask.is_array)
+        sim_buf_text(&stream->event, stream->events == 0 ? "[oops" : ",\r\noops");
+    else if (stream->call->script.garbage == SIM_SPOT_BODY)
         sim_buf_text(&stream->event, "\x9f\x80\xff}{\"]\x01\n\ndata\n\n: \xfe\n\n");
     else
         sim_buf_print(&stream->event, "data: {\"id\":\"chatcmpl-sim-1\",\"choices\":[{\"ind%s%s",
@@ -110,8 +112,11 @@ struct sim_answer *sim_stream_answer(const struct sim_call *call, struct sim_gen
 {
     const struct sim_script *script = &call->script;
     struct sim_stream stream = { .call = call, .generation = made, .eol = "\n" };
-    const struct sim_head head = { 200, "text/event-stream; charset=utf-8", call->more, SIM_UNSET,
-                                   script->first_ms };
+    const bool is_array = call->ask.is_array;
+    const struct sim_head head = { 200,
+                                   is_array ? "application/json; charset=UTF-8"
+                                            : "text/event-stream; charset=utf-8",
+                                   call->more, SIM_UNSET, script->first_ms };
 
     if (script->crlf != 0)
         stream.eol = "\r\n";
@@ -126,9 +131,9 @@ struct sim_answer *sim_stream_answer(const struct sim_call *call, struct sim_gen
     if (script->garbage != SIM_SPOT_NONE)
         stream.build.answer->ending = "error";
     sim_build_head(&stream.build, &head);
-    if (script->bom != 0)
+    if (script->bom != 0 && !is_array)
         sim_buf_text(&stream.event, "\xef\xbb\xbf");
-    if (script->comments != 0)
+    if (script->comments != 0 && !is_array)
         sim_buf_print(&stream.event, ": OPENROUTER PROCESSING%s%s", stream.eol, stream.eol);
     writer->opening(&stream);
     if (add_contents(&stream, writer))

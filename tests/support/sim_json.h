@@ -23,10 +23,11 @@ void sim_json_init(struct sim_json *json, struct sim_span text);
  * strings with their quotes. ret: false at the end or when the text is bad (see is_bad). */
 bool sim_json_next(struct sim_json *json, struct sim_span *ret_key, struct sim_span *ret_value);
 
-/* What one call asks for, in any of OpenAI's dialects. */
+/* What one call asks for. */
 struct sim_ask {
     struct sim_span model; /* raw, between its quotes; borrowed from the body; NULL if absent */
     bool is_stream;
+    bool is_array; /* a stream written as one array: Google's, where no events were asked for */
     bool asks_usage;
     bool wants_base64;    /* embeddings */
     int64_t n;            /* choices shown: n, times the prompts of a list; 1 if absent */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "sim_chat.h"
+#include "sim_gemini.h"
 #include "sim_input.h"
 #include "sim_messages.h"
 #include "sim_responses.h"
@@ -356,8 +357,12 @@ static struct sim_answer *route(struct sim_call *call, const struct door *door, 
 
         return refuse(call, &bad_script, call->more);
     }
+    if (same(call->request->method, "POST") && sim_gemini_is_call(call->request->path))
+        return call->script.redirect != 0 ? redirect(call) : sim_gemini_answer(call);
     if (door == NULL && !(same(call->request->method, "GET") && ends_with(path, "/models")))
         return refuse(call, &unknown, call->more);
+    if (door == NULL && ends_with(path, "/v1beta/models"))
+        return sim_gemini_models(call);
     if (!has_header(call, call->is_anthropic ? "x-api-key" : "authorization"))
         return refuse(call, &no_key, call->more);
     if (call->is_anthropic && !has_header(call, "anthropic-version"))

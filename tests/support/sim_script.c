@@ -24,11 +24,9 @@ static const struct word place_words[] = {
     { NULL, 0 },
 };
 static const struct word form_words[] = {
-    { "wrong", SIM_FORM_WRONG },
-    { "string", SIM_FORM_STRING },
-    { "negative", SIM_FORM_NEGATIVE },
-    { "huge", SIM_FORM_HUGE },
-    { NULL, 0 },
+    { "wrong", SIM_FORM_WRONG },       { "string", SIM_FORM_STRING },
+    { "negative", SIM_FORM_NEGATIVE }, { "huge", SIM_FORM_HUGE },
+    { "residual", SIM_FORM_RESIDUAL }, { NULL, 0 },
 };
 static const struct word stall_words[] = {
     { "head", SIM_SPOT_HEAD },
@@ -84,6 +82,10 @@ static const struct entry {
     NUMBER("web", web),
     NUMBER("files", files),
     NUMBER("code", code),
+    NUMBER("tool", tool),
+    NUMBER("cached_audio", cached_audio),
+    NUMBER("image_out", image_out),
+    NUMBER("audio_out", audio_out),
     NUMBER("first_ms", first_ms),
     NUMBER("gap_ms", gap_ms),
     NUMBER("slow_ms", slow_ms),
@@ -119,6 +121,7 @@ static const struct entry {
     FLAG("hundred", hundred),
     FLAG("call", calls_tool),
     FLAG("no_output", no_output),
+    FLAG("blocked", blocked),
 };
 
 void sim_script_init(struct sim_script *script)

@@ -156,8 +156,9 @@ END_TEST
 
 START_TEST(has_google_speak_openais_dialect_under_a_path_of_its_own)
 {
-    const struct tg_speech *const speech =
-        catalogue_speech(catalogue_kind(SPAN("google")), catalogue_dialect(SPAN("openai-chat")));
+    static const char *const dialects[] = { "openai-chat", "openai-embeddings" };
+    const struct tg_speech *const speech = catalogue_speech(
+        catalogue_kind(SPAN("google")), catalogue_dialect(span_from(dialects[_i])));
 
     ck_assert_ptr_nonnull(speech);
     ck_assert_str_eq(speech->path, "/v1beta/openai");
@@ -172,7 +173,7 @@ static const struct {
                            moderations */
 } tongues[] = {
     { "openai", "croem" },    { "azure-openai", "croe" }, { "anthropic", "" },
-    { "google", "c" },        { "mistral", "ce" },        { "groq", "cre" },
+    { "google", "ce" },       { "mistral", "ce" },        { "groq", "cre" },
     { "deepseek", "cro" },    { "xai", "cre" },           { "perplexity", "c" },
     { "openrouter", "croe" }, { "vllm", "croe" },         { "openai-compatible", "croe" },
     { "sandbox", "croem" },
@@ -294,7 +295,7 @@ Suite *suite(void)
     tcase_add_test(tc, knows_where_completions_stand);
     tcase_add_loop_test(tc, names_books_that_there_are, 0, COUNT(names));
     tcase_add_loop_test(tc, has_googles_dialects, 0, COUNT(google_dialects));
-    tcase_add_test(tc, has_google_speak_openais_dialect_under_a_path_of_its_own);
+    tcase_add_loop_test(tc, has_google_speak_openais_dialect_under_a_path_of_its_own, 0, 2);
     tcase_add_loop_test(tc, owns_a_model_by_its_prefix, 0, COUNT(models));
     suite_add_tcase(s, tc);
     return s;
