@@ -23,11 +23,13 @@ static struct book_query query_of(const struct meter_call *call, struct span mod
     };
 }
 
-static const struct book_model *find_model(const struct meter_call *call, struct span model)
+/* ret_found  by which rule; NULL: not asked */
+static const struct book_model *find_model(const struct meter_call *call, struct span model,
+                                           struct match_found *ret_found)
 {
     if (call->kind->book == NULL || call->book == NULL || model.len == 0)
         return NULL;
-    return book_match(call->book, span_from(call->kind->book), model, /* ret_found= */ NULL);
+    return book_match(call->book, span_from(call->kind->book), model, ret_found);
 }
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -170,7 +172,7 @@ static bool fill_gap(const struct model *known, int64_t tokens, int64_t *pusd,
 static void find_dearest(const struct meter_call *call, const struct model *known,
                          struct meter_bound *bound)
 {
-    const struct book_model *model = find_model(call, call->model);
+    const struct book_model *model = find_model(call, call->model, /* ret_found= */ NULL);
     const struct book_query query = query_of(call, call->model, SPAN_EMPTY, 0);
     struct cost_rates rates = { 0 };
     bool has_all = true;
@@ -232,6 +234,7 @@ static bool has_usage(const struct tg_answer *answer)
 static void use_estimate(const struct meter_call *call, const struct meter_attempt *attempt,
                          struct tg_usage *usage)
 {
+    static const enum tg_class fees[] = { TG_WEB_SEARCH, TG_FILE_SEARCH, TG_CODE_SESSION };
     const int64_t input = (call->body_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
     const int64_t output = (attempt->answer->output_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
     /* An error in place of any text was not generated. */
@@ -242,8 +245,11 @@ static void use_estimate(const struct meter_call *call, const struct meter_attem
 
     *usage = (struct tg_usage){ 0 };
     usage->count[TG_INPUT] = smaller(input > 0 ? input : 1, attempt->bound->input_tokens);
-    usage->count[TG_OUTPUT] = smaller(output > 0 ? output : least, TG_COUNT_MAX);
+    if (!is_dialect(call, TG_DIALECT_INPUT_ONLY))
+        usage->count[TG_OUTPUT] = smaller(output > 0 ? output : least, TG_COUNT_MAX);
     usage->prompt_tokens = usage->count[TG_INPUT];
+    for (size_t i = 0; i < sizeof(fees) / sizeof(fees[0]); i++) /* seen in the answer so far */
+        usage->count[fees[i]] = attempt->answer->usage.count[fees[i]];
 }
 
 /* What was used up to where a stream was cut: the counts so far where it carries them, or what was
@@ -272,6 +278,8 @@ static bool saw_success(const struct meter_attempt *attempt)
 /* Whether the usage record is the provider's last word: some send one with every event. */
 static bool is_final(const struct meter_attempt *attempt)
 {
+    if ((attempt->answer->flags & TG_ANSWER_SO_FAR) != 0)
+        return false;
     return attempt->end == METER_ENDED || (attempt->answer->flags & TG_ANSWER_IS_COMPLETE) != 0;
 }
 
@@ -288,23 +296,19 @@ static void choose_usage(const struct meter_call *call, const struct meter_attem
                          struct ledger_charge *charge)
 {
     charge->source = LEDGER_SOURCE_PROVIDER;
+    charge->usage = (struct tg_usage){ 0 };
     if (attempt->end == METER_NOT_SENT) {
-        charge->usage = (struct tg_usage){ 0 };
         charge->flags |= LEDGER_NOT_SENT;
         return;
     }
-    if (is_dialect(call, TG_DIALECT_IS_FREE)) {
-        charge->usage = (struct tg_usage){ 0 };
+    if (is_dialect(call, TG_DIALECT_IS_FREE))
         return;
-    }
     if (has_usage(attempt->answer) && is_final(attempt)) {
         charge->usage = attempt->answer->usage;
         return;
     }
-    if (attempt->http_status >= 300) {
-        charge->usage = (struct tg_usage){ 0 };
+    if (attempt->http_status >= 300)
         return;
-    }
     charge->flags |= LEDGER_ESTIMATED;
     if (is_unseen(call, attempt)) {
         use_bound(attempt, &charge->usage);
@@ -315,21 +319,57 @@ static void choose_usage(const struct meter_call *call, const struct meter_attem
     charge->source = LEDGER_SOURCE_ESTIMATED;
 }
 
-static void keep_rates(const struct cost_rates *rates, struct ledger_charge *charge)
+static int64_t price_id_of(const struct cost_rate *rate)
 {
-    charge->rate_count = 0;
-    for (int class = 0; class < TG_CLASS_COUNT; class ++) {
-        if (charge->usage.count[class] == 0 || rates->rate[class].price_id == 0)
-            continue;
-        charge->rates[charge->rate_count++] = (struct ledger_rate){
-            .class = (enum tg_class) class,
-            .price_id =
-                rates->rate[class].price_id == CEILING_PRICE_ID ? 0 : rates->rate[class].price_id,
-            .unit_price_pusd = rates->rate[class].unit_price_pusd,
-            .factor_num = rates->rate[class].factor.num,
-            .factor_den = rates->rate[class].factor.den,
-        };
+    return rate->price_id == CEILING_PRICE_ID ? 0 : rate->price_id;
+}
+
+static struct ledger_rate *find_rate(struct ledger_charge *charge, enum tg_class class,
+                                     const struct cost_rate *rate)
+{
+    for (int i = 0; i < charge->rate_count; i++) {
+        struct ledger_rate *const kept = &charge->rates[i];
+
+        if (kept->class == class && kept->price_id == price_id_of(rate) &&
+            kept->unit_price_pusd == rate->unit_price_pusd &&
+            kept->factor_num == rate->factor.num && kept->factor_den == rate->factor.den)
+            return kept;
     }
+    return NULL;
+}
+
+/* Add a part's prices to the charge's. One that there is no room for is missing in the receipt
+ * alone. */
+static void keep_rates(const struct cost_part *part, struct ledger_charge *charge)
+{
+    for (int class = 0; class < TG_CLASS_COUNT; class ++) {
+        const struct cost_rate *rate = &part->rates->rate[class];
+        struct ledger_rate *kept;
+
+        if (part->usage->count[class] == 0 || rate->price_id == 0)
+            continue;
+        kept = find_rate(charge, (enum tg_class) class, rate);
+        if (kept == NULL && charge->rate_count < LEDGER_RATES_MAX) {
+            kept = &charge->rates[charge->rate_count++];
+            *kept = (struct ledger_rate){
+                .class = (enum tg_class) class,
+                .price_id = price_id_of(rate),
+                .unit_price_pusd = rate->unit_price_pusd,
+                .factor_num = rate->factor.num,
+                .factor_den = rate->factor.den,
+            };
+        }
+        if (kept != NULL)
+            kept->count += part->usage->count[class];
+    }
+}
+
+/* A price that holds for all of its class says so. */
+static void end_rates(struct ledger_charge *charge)
+{
+    for (int i = 0; i < charge->rate_count; i++)
+        if (charge->rates[i].count == charge->usage.count[charge->rates[i].class])
+            charge->rates[i].count = 0;
 }
 
 /* The tier as the book names it; what it does not name (default, auto, on_demand) is the standard
@@ -348,25 +388,6 @@ static struct span tier_of(const struct tg_answer *answer)
     return SPAN("standard");
 }
 
-/* The model that an answer is priced as: the one it names; where the book does not have that, the
- * one that was asked for. */
-static const struct book_model *find_served(const struct meter_call *call,
-                                            const struct tg_answer *answer,
-                                            struct match_found *ret_found)
-{
-    const struct span served = span_of(answer->model.text, answer->model.len);
-    const struct book_model *model = NULL;
-
-    *ret_found = (struct match_found){ 0 };
-    if (call->kind->book == NULL || call->book == NULL)
-        return NULL;
-    if (served.len > 0)
-        model = book_match(call->book, span_from(call->kind->book), served, ret_found);
-    if (model == NULL && call->model.len > 0)
-        model = book_match(call->book, span_from(call->kind->book), call->model, ret_found);
-    return model;
-}
-
 /* An owner's word on the model that was asked for, else on the one that served. */
 static struct model word_of(const struct meter_call *call, struct span served)
 {
@@ -379,75 +400,179 @@ static struct model word_of(const struct meter_call *call, struct span served)
     return known;
 }
 
+/* What one model made of an answer: all of it, or a part that has prices of its own. */
+struct share {
+    const struct tg_usage *usage;
+    const struct book_model *model;     /* NULL: the book has none of its names */
+    const struct book_model *container; /* that its code ran in; NULL: none, or without a price */
+    int64_t ceiling_price_pusd;         /* an owner's, for tokens without a price; 0: none */
+    struct book_query query;
+};
+
+/* What a charge is priced from. */
+struct pricing {
+    const struct meter_call *call;
+    struct ledger_charge *charge;
+    struct share shares[TG_ITERATIONS_MAX];
+    struct cost_rates rates[TG_ITERATIONS_MAX]; /* of the side priced last */
+    struct cost_part parts[TG_ITERATIONS_MAX];
+    int count;
+    bool has_other_model; /* a part was priced as another model's than the one it names */
+};
+
+/* A container costs the same whichever model's code runs in it, and stands in the book by itself.
+ */
+static const struct book_model *find_container(const struct meter_call *call,
+                                               const struct tg_usage *usage)
+{
+    if (usage->count[TG_CODE_SESSION] == 0 || call->kind->book == NULL || call->book == NULL)
+        return NULL;
+    return book_find(call->book, span_from(call->kind->book), SPAN("container"));
+}
+
+static void read_rates(const struct share *share, struct cost_rates *rates)
+{
+    struct cost_rates own;
+
+    *rates = (struct cost_rates){ 0 };
+    if (share->model != NULL)
+        book_rates(share->model, &share->query, rates);
+    if (share->container == NULL || rates->rate[TG_CODE_SESSION].price_id != 0)
+        return;
+    book_rates(share->container, &share->query, &own);
+    rates->rate[TG_CODE_SESSION] = own.rate[TG_CODE_SESSION];
+}
+
 /* Give tokens without a price the ceiling price. */
-static void fill_gaps(const struct model *word, struct cost_rates *rates,
+static void fill_gaps(const struct share *share, struct cost_rates *rates,
                       struct ledger_charge *charge)
 {
-    if (word->ceiling_price_pusd == 0)
+    if (share->ceiling_price_pusd == 0)
         return;
     for (int class = 0; class < TG_TOKEN_CLASS_COUNT; class ++) {
-        if (charge->usage.count[class] == 0 || rates->rate[class].price_id != 0)
+        if (share->usage->count[class] == 0 || rates->rate[class].price_id != 0)
             continue;
         rates->rate[class] = (struct cost_rate){
             .price_id = CEILING_PRICE_ID,
-            .unit_price_pusd = word->ceiling_price_pusd,
+            .unit_price_pusd = share->ceiling_price_pusd,
         };
         charge->flags |= LEDGER_CEILING_PRICE;
     }
 }
 
-/* What the provider takes, where teams are charged something else. */
-static int64_t provider_cost_of(const struct book_model *model, const struct book_query *query,
-                                const struct model *word, struct ledger_charge *charge)
+/* What all shares come to for the team, or for the provider. */
+static enum tg_status price_side(struct pricing *pricing, enum book_side side,
+                                 struct cost *ret_cost)
 {
-    struct book_query asked = *query;
-    struct cost_rates rates;
+    for (int i = 0; i < pricing->count; i++) {
+        struct share *const share = &pricing->shares[i];
+        struct cost_rates *const rates = &pricing->rates[i];
+
+        share->query.side = side;
+        read_rates(share, rates);
+        fill_gaps(share, rates, pricing->charge);
+        pricing->parts[i] = (struct cost_part){ share->usage, rates };
+    }
+    return cost_of_parts(pricing->parts, pricing->count, ret_cost);
+}
+
+/* Add what was made by the model that `part` names (empty: none), which is priced as the first of
+ * that, the one that the answer names and the one that was asked for that the book has. What an
+ * owner has declared free is not added. */
+static void add_share(struct pricing *pricing, const struct tg_answer *answer,
+                      const struct tg_usage *usage, struct span part)
+{
+    const struct meter_call *const call = pricing->call;
+    const struct span served = span_of(answer->model.text, answer->model.len);
+    const struct span names[] = { part, served, call->model };
+    const struct model word = word_of(call, part.len > 0 ? part : served);
+    struct share *const share = &pricing->shares[pricing->count];
+    struct match_found found = { 0 };
+
+    if (word.is_free)
+        return;
+    share->usage = usage;
+    share->model = NULL;
+    share->container = find_container(call, usage);
+    share->ceiling_price_pusd = word.ceiling_price_pusd;
+    for (int i = 0; i < 3 && share->model == NULL; i++) {
+        share->model = find_model(call, names[i], &found);
+        if (i == 0 && part.len > 0 && share->model == NULL)
+            pricing->has_other_model = true;
+    }
+    share->query = query_of(call, call->model, tier_of(answer), usage->prompt_tokens);
+    share->query.region =
+        answer->region.len > 0 ? span_of(answer->region.text, answer->region.len) : found.region;
+    pricing->count++;
+}
+
+/* Whether the charge is the sum of the answer's iterations, and not a bound or an estimate. */
+static bool bills_iterations(const struct tg_answer *answer, const struct ledger_charge *charge)
+{
+    return answer->iteration_count > 0 && charge->source == LEDGER_SOURCE_PROVIDER &&
+           memcmp(&charge->usage, &answer->usage, sizeof(charge->usage)) == 0;
+}
+
+static void add_shares(struct pricing *pricing, const struct tg_answer *answer)
+{
+    if (!bills_iterations(answer, pricing->charge)) {
+        add_share(pricing, answer, &pricing->charge->usage, SPAN_EMPTY);
+        return;
+    }
+    for (int i = 0; i < answer->iteration_count; i++) {
+        const struct tg_iteration *part = &answer->iterations[i];
+
+        add_share(pricing, answer, &part->usage, span_of(part->model.text, part->model.len));
+    }
+}
+
+static bool has_sides(const struct book_model *model)
+{
+    return model != NULL && book_has_two_sides(model);
+}
+
+/* What the provider takes, where teams are charged something else. */
+static int64_t provider_cost_of(struct pricing *pricing)
+{
+    bool has_two_sides = false;
     struct cost cost;
 
-    asked.side = BOOK_COST;
-    if (model == NULL || !book_has_two_sides(model))
-        return charge->cost_nusd;
-    book_rates(model, &asked, &rates);
-    fill_gaps(word, &rates, charge);
-    return cost_of(&charge->usage, &rates, &cost) == TG_OK ? cost.nusd : charge->cost_nusd;
+    for (int i = 0; i < pricing->count; i++)
+        has_two_sides = has_two_sides || has_sides(pricing->shares[i].model) ||
+                        has_sides(pricing->shares[i].container);
+    if (!has_two_sides || price_side(pricing, BOOK_COST, &cost) != TG_OK)
+        return pricing->charge->cost_nusd;
+    return cost.nusd;
 }
 
 static void price(const struct meter_call *call, const struct tg_answer *answer,
                   struct ledger_charge *charge)
 {
-    const struct span served = span_of(answer->model.text, answer->model.len);
-    struct match_found found;
-    const struct book_model *model = find_served(call, answer, &found);
-    struct book_query query =
-        query_of(call, call->model, tier_of(answer), charge->usage.prompt_tokens);
-    const struct model word = word_of(call, served);
-    struct cost_rates rates = { 0 };
+    struct pricing pricing;
     struct cost cost = { 0 };
 
-    charge->tier = query.tier;
-    if (word.is_free) {
-        charge->provider_cost_nusd =
-            (answer->flags & TG_ANSWER_HAS_COST) != 0 ? answer->provider_cost_nusd : 0;
-        return;
-    }
-    query.region =
-        answer->region.len > 0 ? span_of(answer->region.text, answer->region.len) : found.region;
-    if (model != NULL)
-        book_rates(model, &query, &rates);
-    fill_gaps(&word, &rates, charge);
-    if (cost_of(&charge->usage, &rates, &cost) != TG_OK) {
+    pricing.call = call;
+    pricing.charge = charge;
+    pricing.count = 0;
+    pricing.has_other_model = false;
+    add_shares(&pricing, answer);
+    if (price_side(&pricing, BOOK_CHARGE, &cost) != TG_OK) {
         charge->flags |= LEDGER_USAGE_DOUBTFUL;
         cost.is_unpriced = true;
     }
+    charge->tier = tier_of(answer);
     charge->cost_nusd = cost.nusd;
-    charge->provider_cost_nusd = (answer->flags & TG_ANSWER_HAS_COST) != 0
-                                     ? answer->provider_cost_nusd
-                                     : provider_cost_of(model, &query, &word, charge);
     if (cost.is_unpriced)
         charge->flags |= LEDGER_UNPRICED;
-    if (cost.has_fallback)
+    if (cost.has_fallback || pricing.has_other_model)
         charge->flags |= LEDGER_PRICE_FALLBACK;
-    keep_rates(&rates, charge);
+    charge->rate_count = 0;
+    for (int i = 0; i < pricing.count; i++)
+        keep_rates(&pricing.parts[i], charge);
+    end_rates(charge);
+    charge->provider_cost_nusd = (answer->flags & TG_ANSWER_HAS_COST) != 0
+                                     ? answer->provider_cost_nusd
+                                     : provider_cost_of(&pricing);
 }
 
 static enum ledger_outcome outcome_of(const struct meter_attempt *attempt)
