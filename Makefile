@@ -30,8 +30,8 @@ CFLAGS  := $(BASE_FLAGS) $(FLAGS_$(V))
 LDFLAGS := $(FLAGS_$(V)) $(LINK_$(V))
 LDLIBS  := -lsqlite3 -lmicrohttpd -lcurl -lssl -lcrypto -lcjson -lsodium -lpthread -lm
 
-# Money is computed without floating-point registers: a double in these files does not compile.
-MONEY_FILES := src/base/money.c src/pricing/cost.c
+# Money is computed without floating-point registers: a double in these files does not compile, nor link.
+MONEY_FILES := src/base/money.c $(wildcard src/pricing/*.c src/ledger/*.c src/metering/*.c)
 NO_FLOAT := -mgeneral-regs-only
 
 # llhttp: Debian 13 has a library, Debian 12 the C sources beside Node's module.
@@ -81,7 +81,11 @@ $(BIN): $(OUT)/obj/main/main.o $(LIB)
 	@echo "ld $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# What the compiler would do in software is a double all the same.
+SOFT_FLOAT := __(add|sub|mul|div|neg|fix|fixuns|float|floatun|cmp|unord|eq|ne|lt|le|gt|ge|extend|trunc)[a-z]*[sdxt]f
 $(LIB): $(OBJ) $(GEN_OBJ) $(LLHTTP_OBJ)
+	@if nm -u $(MONEY_FILES:src/%.c=$(OUT)/obj/%.o) | grep -E '$(SOFT_FLOAT)'; then \
+	    echo "floating point near money" >&2; exit 1; fi
 	@rm -f $@ && ar rcs $@ $^
 
 $(OUT)/obj/%.o: src/%.c | deps-once
@@ -245,8 +249,8 @@ check: deps layers
 
 # ThreadSanitizer over what has threads; the rest it would only slow down.
 THREADED_UNIT := net/loop base/log snapshot
-THREADED := writer reader ledger net/client net/connector integration/accounts server relay exchange \
-            admin daemon
+THREADED := writer reader ledger net/client net/connector net/fetch integration/accounts server relay exchange \
+            admin daemon refresh
 .PHONY: check-threads
 check-threads:
 	@$(MAKE) V=tsan -j$(JOBS) all build/tsan/unit_tests build/tsan/integration_tests build/tsan/sim
@@ -261,6 +265,8 @@ check-long: deps tidy
 	@CK_TIMEOUT_MULTIPLIER=10 ASAN_OPTIONS=detect_leaks=1 $(MAKE) V=asan check-unit
 	@CK_TIMEOUT_MULTIPLIER=10 ASAN_OPTIONS=detect_leaks=1 $(MAKE) V=asan check-integration check-e2e
 	@$(MAKE) check-threads
+	@$(MAKE) V=release all build/release/integration_tests
+	@COUNT=1000000 OUT=build/release CK_RUN_SUITE=prices CK_RUN_CASE=reference build/release/integration_tests
 	@$(MAKE) crash COUNT=300
 	@$(MAKE) crash-control
 
@@ -277,6 +283,9 @@ install: build/tollgate
 	install -D -m 755 build/release/tollgate $(DESTDIR)$(PREFIX)/bin/tollgate
 
 $(OUT)/ledger_bench: tests/bench/ledger.c $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $@ $^ $(LDLIBS)
+
+$(OUT)/book_bench: tests/bench/book.c $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $@ $^ $(LDLIBS)
 
 # --- what a machine needs ----------------------------------------------------------------------

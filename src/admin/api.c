@@ -6,6 +6,7 @@
 #include "admin/keys.h"
 #include "admin/limits.h"
 #include "admin/models.h"
+#include "admin/prices.h"
 #include "admin/problem.h"
 #include "admin/providers.h"
 #include "admin/refusals.h"
@@ -70,6 +71,15 @@ const struct api_route api_routes[] = {
     { "DELETE", "/api/v1/providers/{id}", ADMINS, API_NO_BODY, providers_delete },
     { "POST", "/api/v1/providers/{id}/test", ADMINS, API_MAY_HAVE_BODY, providers_test },
 
+    { "GET", "/api/v1/prices", AUDITORS, API_NO_BODY, prices_list },
+    { "POST", "/api/v1/prices", MONEY, API_NEEDS_BODY, prices_create },
+    { "GET", "/api/v1/prices/match", AUDITORS, API_NO_BODY, prices_match },
+    { "POST", API_IMPORT_PATH, MONEY, API_NEEDS_BODY, prices_import },
+    { "GET", "/api/v1/prices/markups", AUDITORS, API_NO_BODY, prices_list_markups },
+    { "POST", "/api/v1/prices/markups", MONEY, API_NEEDS_BODY, prices_create_markup },
+    { "DELETE", "/api/v1/prices/markups/{id}", MONEY, API_NO_BODY, prices_close_markup },
+    { "GET", "/api/v1/prices/{id}", AUDITORS, API_NO_BODY, prices_get },
+    { "DELETE", "/api/v1/prices/{id}", MONEY, API_NO_BODY, prices_close },
     { "GET", "/api/v1/models", AUDITORS, API_NO_BODY, models_list },
     { "GET", "/api/v1/models/{id}", AUDITORS, API_NO_BODY, models_get },
     { "PATCH", "/api/v1/models/{id}", OWNERS, API_NEEDS_BODY, models_update },

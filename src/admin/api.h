@@ -16,6 +16,7 @@
 
 struct admit;
 struct keyring;
+struct price_store;
 struct ledger;
 struct model_store;
 struct reader_pool;
@@ -27,6 +28,8 @@ struct token_gate;
 struct writer;
 
 #define API_BODY_MAX         ((size_t)1 << 20)
+#define API_IMPORT_PATH      "/api/v1/prices/import"
+#define API_IMPORT_MAX       ((size_t)4 << 20) /* a whole price map, as a JSON string */
 #define API_ANSWER_MAX       ((size_t)64 << 20)
 #define API_ARENA_MAX        ((size_t)8 << 20)
 #define API_PAGE_DEFAULT     50
@@ -48,12 +51,18 @@ struct api_parts {
     struct admit *admit;
     struct keyring *keyring;      /* NULL: no worker loops run */
     struct target_store *targets; /* likewise */
-    struct model_store *models;   /* likewise */
-    const struct snapshot *book;  /* of struct book; likewise */
-    struct api_view *view;        /* of targets and book; likewise */
+    struct price_store *prices;
+    struct model_store *models;  /* likewise */
+    const struct snapshot *book; /* of struct book; likewise */
+    struct api_view *view;       /* of targets and book; likewise */
     const struct secret_ring *ring;
     struct token_gate *gate;
     const char *database_path;
+    const char *ca_file; /* of the authorities that providers are checked by; NULL: the system's */
+    /* Told after each change of a provider, so that its list of models is fetched. May be NULL.
+     * Any thread. */
+    void (*provider_changed)(void *context);
+    void *provider_changed_context;
     /* A fresh time id for an adjustment, unlike any that a worker gives. Any thread. */
     int64_t (*next_id)(void *context);
     void *next_id_context;

@@ -4,6 +4,7 @@
 #include "base/money.h"
 #include "base/try.h"
 #include "ledger/call.h"
+#include "metering/price_store.h"
 #include "pricing/price.h"
 #include "store/reader.h"
 
@@ -158,8 +159,9 @@ struct receipt {
     struct db *db;
     struct json_writer w;
     const struct charge_row *row;
+    const struct call_entry *entry;
     __int128 sum_pusd;  /* of the parts that are whole pico-USD */
-    bool has_fractions; /* a price by the second or the hour has left a fraction */
+    bool has_fractions; /* a factor, or a price by the second or the hour, has left a fraction */
 };
 
 static int per_of(enum tg_class class, struct span unit_name)
@@ -174,28 +176,27 @@ static int per_of(enum tg_class class, struct span unit_name)
     return per == COST_PER_HOUR ? MS_PER_HOUR : 1;
 }
 
-static enum tg_status on_rate(void *context, const struct call_rate *rate)
+/* By which rule the book finds the price's model now: from the name that the answer gave, or from
+ * the one that was asked for. NULL: by none any more. */
+static const char *rule_of(const struct receipt *receipt, const struct call_rate *rate)
 {
-    struct receipt *receipt = context;
-    struct json_writer *w = &receipt->w;
-    enum tg_class class = TG_INPUT;
-    char name[64];
-    __int128 product;
-    int per;
+    const struct span names[] = { receipt->entry->served_model, receipt->entry->model };
+    AUTO(price_stay) stay = price_stay_begin(receipt->call->parts->prices);
+    const struct book_model *priced = book_find(stay.book, rate->provider, rate->model);
 
-    account_copy_text(rate->class, name, sizeof(name));
-    if (!tg_class_from_name(name, &class))
-        return err_set(&receipt->call->err, TG_CORRUPT, "a charge has a price of an unknown class");
-    per = per_of(class, rate->unit);
-    product = (__int128)receipt->row->usage.count[class] * rate->unit_price_pusd;
-    receipt->has_fractions = receipt->has_fractions || product % per != 0;
-    receipt->sum_pusd += product / per;
-    json_open_object(w, NULL);
-    json_string(w, "class", name);
-    json_int(w, "count", receipt->row->usage.count[class]);
-    json_pusd(w, "unit_price", rate->unit_price_pusd);
-    json_optional(w, "unit", rate->unit);
-    json_pusd(w, "product", product / per);
+    for (int i = 0; priced != NULL && i < 2; i++) {
+        struct match_found found;
+
+        if (names[i].len > 0 && book_match(stay.book, rate->provider, names[i], &found) == priced)
+            return match_rule_name(found.rule);
+    }
+    return NULL;
+}
+
+static void put_row(struct receipt *receipt, const struct call_rate *rate)
+{
+    struct json_writer *w = &receipt->w;
+
     json_open_object(w, "price");
     if (rate->price_id > 0)
         json_int(w, "id", rate->price_id);
@@ -205,8 +206,49 @@ static enum tg_status on_rate(void *context, const struct call_rate *rate)
     json_optional(w, "model", rate->model);
     json_optional(w, "tier", rate->tier);
     json_int(w, "ctx_min", rate->ctx_min);
+    json_optional(w, "variant", rate->variant);
+    json_optional(w, "utc_window", rate->utc_window);
     json_time(w, "valid_from", rate->valid_from_ms);
+    json_time(w, "valid_until", rate->valid_until_ms == PRICE_FOREVER ? 0 : rate->valid_until_ms);
+    json_optional(w, "origin", rate->origin);
+    json_string(w, "rule", rule_of(receipt, rate));
     json_close_object(w);
+}
+
+static enum tg_status on_rate(void *context, const struct call_rate *rate)
+{
+    struct receipt *receipt = context;
+    struct json_writer *w = &receipt->w;
+    enum tg_class class = TG_INPUT;
+    char name[64];
+    __int128 product;
+    __int128 divisor;
+    int per;
+
+    account_copy_text(rate->class, name, sizeof(name));
+    if (!tg_class_from_name(name, &class))
+        return err_set(&receipt->call->err, TG_CORRUPT, "a charge has a price of an unknown class");
+    per = per_of(class, rate->unit);
+    product = (__int128)receipt->row->usage.count[class] * rate->unit_price_pusd;
+    if (rate->factor_den != 0)
+        product *= rate->factor_num;
+    divisor = rate->factor_den != 0 ? (__int128)per * rate->factor_den : per;
+    receipt->has_fractions = receipt->has_fractions || product % divisor != 0;
+    receipt->sum_pusd += product / divisor;
+    json_open_object(w, NULL);
+    json_string(w, "class", name);
+    json_int(w, "count", receipt->row->usage.count[class]);
+    json_pusd(w, "unit_price", rate->unit_price_pusd);
+    json_optional(w, "unit", rate->unit);
+    if (rate->factor_den != 0) {
+        char factor[64];
+
+        (void)snprintf(factor, sizeof(factor), "%lld/%lld", (long long)rate->factor_num,
+                       (long long)rate->factor_den);
+        json_string(w, "factor", factor);
+    }
+    json_pusd(w, "product", product / divisor);
+    put_row(receipt, rate);
     json_close_object(w);
     return TG_OK;
 }
@@ -306,6 +348,7 @@ static enum tg_status on_receipt(void *context, const struct call_entry *entry)
     struct json_writer *w = &receipt->w;
 
     receipt->row = &entry->row;
+    receipt->entry = entry;
     api_begin(receipt->call, w);
     json_open_object(w, NULL);
     put_charge(w, entry);

@@ -519,28 +519,33 @@ enum tg_status limits_set(struct api_call *call)
     return make(call, LIMIT_SET);
 }
 
+/* Its metric, which never changes, says how an amount is to be read. */
+static enum tg_status read_input(struct api_call *call, enum limit_action action,
+                                 struct limit_input *input)
+{
+    AUTO(limit) limit = { 0 };
+
+    if (action == LIMIT_DELETE)
+        return TG_OK;
+    TRY(read_limit(call, &limit));
+    return action == LIMIT_UPDATE ? read_change(call, limit.metric, input)
+                                  : read_override(call, limit.metric, input);
+}
+
 static enum tg_status change(struct api_call *call, enum limit_action action)
 {
     AUTO(limit_job) job;
-    AUTO(limit) limit = { 0 };
 
     limit_job_init(&job, action, call->parts->admit);
     job.scope = call->who.scope;
     job.public_id = call->id;
     TRY(api_if_match(call, &job.if_revision));
-    if (action == LIMIT_DELETE) {
-        TRY(api_change(call, &job.account));
-        api_no_content(call);
-        return TG_OK;
-    }
-    /* Its metric, which never changes, says how an amount is to be read. */
-    TRY(read_limit(call, &limit));
-    if (action == LIMIT_UPDATE)
-        TRY(read_change(call, limit.metric, &job.input));
-    else
-        TRY(read_override(call, limit.metric, &job.input));
+    TRY(read_input(call, action, &job.input));
     TRY(api_change(call, &job.account));
-    return answer_one(call, &job.after, NULL);
+    if (action != LIMIT_DELETE)
+        return answer_one(call, &job.after, NULL);
+    api_no_content(call);
+    return TG_OK;
 }
 
 enum tg_status limits_update(struct api_call *call)

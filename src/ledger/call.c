@@ -40,7 +40,9 @@ static const char adjustments_tail[] =
 static const char rates_sql[] =
     "SELECT json_extract(each.value, '$[0]'), json_extract(each.value, '$[1]'), "
     "json_extract(each.value, '$[2]'), p.provider, p.model, p.unit, p.tier, p.ctx_min, "
-    "p.valid_from_ms FROM rate_set, json_each(rate_set.rates) AS each LEFT JOIN price AS p "
+    "p.valid_from_ms, p.valid_until_ms, p.variant, p.utc_window, p.origin, "
+    "json_extract(each.value, '$[3]'), json_extract(each.value, '$[4]') FROM rate_set, "
+    "json_each(rate_set.rates) AS each LEFT JOIN price AS p "
     "ON p.id = json_extract(each.value, '$[1]') WHERE rate_set.id = ?1 /* scan */";
 static const char detail_sql[] =
     "SELECT raw_usage, response_id, upstream_request_id, client, error "
@@ -248,6 +250,12 @@ enum tg_status call_rates(struct db *db, int64_t rate_set_id,
                                  .tier = stmt_text(&stmt, 6),
                                  .ctx_min = stmt_int(&stmt, 7),
                                  .valid_from_ms = stmt_int(&stmt, 8),
+                                 .valid_until_ms = stmt_int(&stmt, 9),
+                                 .variant = stmt_text(&stmt, 10),
+                                 .utc_window = stmt_text(&stmt, 11),
+                                 .origin = stmt_text(&stmt, 12),
+                                 .factor_num = stmt_int(&stmt, 13),
+                                 .factor_den = stmt_int(&stmt, 14),
                              }));
     }
 }

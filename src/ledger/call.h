@@ -81,7 +81,13 @@ struct call_rate {
     struct span unit;
     struct span tier;
     int64_t ctx_min;
-    int64_t valid_from_ms; /* 0: always */
+    struct span variant;
+    struct span utc_window;
+    struct span origin;     /* "seed", "override" */
+    int64_t valid_from_ms;  /* 0: always */
+    int64_t valid_until_ms; /* INT64_MAX: open */
+    int64_t factor_num;     /* what the price was multiplied by */
+    int64_t factor_den;     /* 0: by 1 */
 };
 TG_MUST_CHECK enum tg_status call_rates(struct db *db, int64_t rate_set_id,
                                         enum tg_status (*on_rate)(void *context,

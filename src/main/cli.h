@@ -65,7 +65,14 @@ enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
     X(MAX_OUTPUT, "max-output", "TOKENS", "of one choice, at most (\"\": as it came)")             \
     X(OUTPUT_FIELD, "output-field", "NAME", "bounds the output (\"\": as it came)")                \
     X(FREE, "free", "BOOL", "it costs nothing: true or false")                                     \
-    X(CEILING_PRICE, "ceiling-price", "USD", "of a million tokens without a price (\"\": none)")
+    X(CEILING_PRICE, "ceiling-price", "USD", "of a million tokens without a price (\"\": none)")   \
+    X(CLASS, "class", "CLASS", "of usage: input, output, cache_read, ...")                         \
+    X(TIER, "tier", "TIER", "batch, flex, standard, priority or fast")                             \
+    X(ORIGIN, "origin", "ORIGIN", "seed or override")                                              \
+    X(AS_OF, "as-of", "TIME", "what held then: 2026-11-24")                                        \
+    X(UNIT_PRICE, "unit-price", "USD", "of one unit: 0.000003")                                    \
+    X(PER_MILLION, "per-million", "USD", "of a million units: 3.00")                               \
+    X(DRY_RUN, "dry-run", NULL, "only say what would change")
 
 enum cli_option {
 #define CLI_OPTION_NAME(name, option, value, help) CLI_##name,

@@ -824,24 +824,29 @@ static bool has_same_periods(const struct limit *a, const struct limit *b)
            a->rule.anchor_day == b->rule.anchor_day;
 }
 
+/* Put it in the place of job->before: the same row where only what may change does. */
+static enum tg_status replace(struct limit_job *job, struct db *db, struct limit *limit,
+                              struct err *err)
+{
+    TRY(account_check_revision(job->before.revision, job->if_revision, err));
+    if (has_same_periods(&job->before, limit)) {
+        limit->id = job->before.id;
+        TRY(write(db, limit, err));
+        return limit_get(db, ACCOUNT_ALL, span_from(job->before.public_id), &job->after, err);
+    }
+    TRY(mark_deleted(db, job->before.id, err));
+    TRY(insert(job, db, limit, err));
+    job->was_created = false;
+    return TG_OK;
+}
+
 static enum tg_status set(struct limit_job *job, struct db *db, struct err *err)
 {
     struct limit limit;
 
     TRY(plan(job, db, &limit, err));
     TRY(find_same(job, db, &limit, err));
-    if (job->before.id == 0)
-        return insert(job, db, &limit, err);
-    TRY(account_check_revision(job->before.revision, job->if_revision, err));
-    if (has_same_periods(&job->before, &limit)) {
-        limit.id = job->before.id;
-        TRY(write(db, &limit, err));
-        return limit_get(db, ACCOUNT_ALL, span_from(job->before.public_id), &job->after, err);
-    }
-    TRY(mark_deleted(db, job->before.id, err));
-    TRY(insert(job, db, &limit, err));
-    job->was_created = false;
-    return TG_OK;
+    return job->before.id == 0 ? insert(job, db, &limit, err) : replace(job, db, &limit, err);
 }
 
 static enum tg_status create(struct limit_job *job, struct db *db, struct err *err)

@@ -113,19 +113,18 @@ bool shadow_falls(const struct limit *limit, const struct limit *by)
 
 void shadow_describe(const struct limit *by, char text[SHADOW_TEXT_SIZE])
 {
-    char amount[MONEY_TEXT_SIZE + sizeof(" USD")];
+    char amount[MONEY_TEXT_SIZE];
 
-    if (by->metric == LIMIT_COST) {
+    if (by->metric == LIMIT_COST)
         money_format(by->amount, amount);
-        (void)strcat(amount, " USD");
-    } else {
+    else
         (void)snprintf(amount, sizeof(amount), "%lld", (long long)by->amount);
-    }
-    (void)snprintf(text, SHADOW_TEXT_SIZE,
-                   "This limit can never bind: %s of the %s (%s%s%s, %s) is always reached first.",
-                   by->public_id, limit_scope_name(by->scope), limit_metric_name(by->metric),
-                   by->has_window ? " by " : "",
-                   by->has_window ? period_window_name(by->rule.window) : "", amount);
+    (void)snprintf(
+        text, SHADOW_TEXT_SIZE,
+        "This limit can never bind: %s of the %s (%s%s%s, %s%s) is always reached first.",
+        by->public_id, limit_scope_name(by->scope), limit_metric_name(by->metric),
+        by->has_window ? " by " : "", by->has_window ? period_window_name(by->rule.window) : "",
+        amount, by->metric == LIMIT_COST ? " USD" : "");
 }
 
 struct search {
