@@ -83,6 +83,7 @@ static struct shared_calendar *find_calendar(const struct admit *admit, const st
 static enum tg_status calendar_of(struct admit *admit, struct db *db, const struct limit *limit,
                                   const struct calendar **ret_calendar, struct err *err)
 {
+    const struct calendar_choice choice = { limit->timezone, &limit->rule };
     struct shared_calendar *shared = find_calendar(admit, limit);
     enum tg_status status;
 
@@ -95,8 +96,7 @@ static enum tg_status calendar_of(struct admit *admit, struct db *db, const stru
         return TG_NO_MEMORY;
     memcpy(shared->timezone, limit->timezone, sizeof(shared->timezone));
     shared->rule = limit->rule;
-    status =
-        calendar_open(db, limit->timezone, &limit->rule, clock_wall_ms(), &shared->calendar, err);
+    status = calendar_open(db, &choice, clock_wall_ms(), &shared->calendar, err);
     if (status != TG_OK) {
         free(shared);
         return status;

@@ -870,10 +870,11 @@ static enum tg_status update(struct limit_job *job, struct db *db, struct err *e
 static enum tg_status find_period(struct db *db, const struct limit *limit,
                                   struct period *ret_period, struct err *err)
 {
+    const struct calendar_choice choice = { limit->timezone, &limit->rule };
     const int64_t now_ms = clock_wall_ms();
     struct calendar *calendar = NULL;
 
-    TRY(calendar_open(db, limit->timezone, &limit->rule, now_ms, &calendar, err));
+    TRY(calendar_open(db, &choice, now_ms, &calendar, err));
     calendar_at(calendar, now_ms, ret_period);
     calendar_free(calendar);
     return TG_OK;
