@@ -55,12 +55,19 @@ class Oracle {
 
 let oracle;
 
+/** What ref_cost.py is asked about a line: its dialect there, and the usage in it. */
+function question(line) {
+    if (line.dialect.startsWith('gemini-'))
+        return { dialect: 'gemini', usage: line.usage };
+    return { dialect: 'openai-chat', usage: line.usage };
+}
+
 /** Costs in nano-USD of lines of the bill. at: RFC 3339, of the admission. */
 export async function costs(lines, { provider = 'openai', at = new Date().toISOString() } = {}) {
     oracle ??= new Oracle();
     const answers = await oracle.ask(lines.map((line) => JSON.stringify({
-        id: line.id, dialect: 'openai-chat', provider, model: line.served_model, at,
-        tier: line.tier === 'default' ? 'standard' : line.tier, usage: line.usage,
+        id: line.id, provider, model: line.served_model, at, ...question(line),
+        tier: line.tier === 'default' ? 'standard' : line.tier,
     })));
 
     return answers.map((answer) => nanoOfPico(BigInt(/"pico_usd": (\d+)/.exec(answer)[1])));
