@@ -514,3 +514,36 @@ describe('leaving', () => {
         }
     });
 });
+
+describe('sandbox', () => {
+    test('it speaks Google\'s dialect, and its words are what is charged', async () => {
+        const own = await Tollgate.start({ args: ['--sandbox'] });
+        const echo = genai(own.url, own.key);
+        const whole = await echo.models.generateContent({ model: 'echo', contents: 'one two  three' });
+        const text = [];
+        const ids = [whole.sdkHttpResponse.headers['x-request-id']];
+
+        for await (const chunk of await echo.models.generateContentStream({ model: 'echo', contents: 'one two  three' })) {
+            text.push(chunk.text);
+            ids[1] = chunk.sdkHttpResponse.headers['x-request-id'];
+        }
+        const array = await call(`${own.url}/v1beta/models/echo:streamGenerateContent`, {
+            headers: { 'x-goog-api-key': own.key }, body: { contents: [{ parts: [{ text: 'one two  three' }] }] } });
+        ids.push(array.headers['x-request-id']);
+
+        assert.equal(whole.text, 'one two  three');
+        assert.equal(text.join(''), 'one two  three');
+        assert.equal(JSON.parse(array.body).map((one) => one.candidates[0].content.parts[0].text).join(''), 'one two  three');
+        for (const id of ids) {
+            const row = await own.receipt(id);
+
+            assert.deepEqual(row.usage, { input: 3, output: 3 });
+            assert.equal(nano(row.cost), 9000n);
+            assert.equal(row.source, 'provider');
+        }
+        assert.equal((await echo.models.countTokens({ model: 'echo', contents: 'one two' })).totalTokens, 2);
+        assert.equal((await echo.models.embedContent({ model: 'echo', contents: 'one two' })).embeddings.length, 1);
+        await assert.rejects(echo.models.generateContent({ model: 'none', contents: 'x' }), (error) => error.status === 404);
+        await own.stop();
+    });
+});
