@@ -191,7 +191,7 @@ instructions: deps
 T ?= 60
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SRC := $(wildcard src/base/*.c src/providers/*.c src/store/*.c) src/ledger/account.c \
-            src/policy/zone.c src/policy/period.c
+            src/policy/zone.c src/policy/period.c tests/support/support_json_oracle.c
 build/fuzz/%: tests/fuzz/fuzz_%.c $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	@echo "ld $@"

@@ -34,9 +34,18 @@ enum tg_request_flags {
     TG_REQUEST_STREAM = 1u << 0,
     TG_REQUEST_WANTS_USAGE = 1u << 1, /* asked for the usage chunk itself */
     TG_REQUEST_FETCHES = 1u << 2, /* the provider fetches input itself: references, server tools */
-    TG_REQUEST_MAX_GIVEN = 1u << 3, /* max_output_tokens is the client's */
-    TG_REQUEST_BACKGROUND = 1u << 4 /* the answer is made later and fetched by its id */
+    TG_REQUEST_MAX_GIVEN = 1u << 3,  /* max_output_tokens is the client's */
+    TG_REQUEST_BACKGROUND = 1u << 4, /* the answer is made later and fetched by its id */
+    TG_REQUEST_MAX_FIXED = 1u << 5   /* the output's maximum cannot be lowered: it stands in several
+                                        places */
 };
+
+/* A field that is there and null. */
+struct tg_null_place {
+    size_t start, end; /* of the null; end 0: none */
+    size_t name_len;   /* unescaped: tells the names of a dialect apart */
+};
+#define TG_NULL_MAXIMA_MAX 2
 
 /* Where the body may be edited; offsets into the body, 0 = not there. */
 struct tg_request_places {
@@ -50,6 +59,11 @@ struct tg_request_places {
     size_t max_output_other_start,
         max_output_other_end; /* where two such fields are given: that of
                                  the smaller; who lowers one lowers both */
+    struct tg_null_place null_maxima[TG_NULL_MAXIMA_MAX]; /* such fields that are null */
+    size_t output_object_open; /* behind the '{' of the object that the field stands in, where that
+                                  is not the outermost */
+    bool output_object_is_empty;
+    size_t output_object_start, output_object_end; /* the whole value, where it is null */
 };
 
 struct tg_request {
@@ -96,7 +110,9 @@ enum tg_answer_flags {
     TG_ANSWER_DOUBTFUL = 1u << 3,    /* counts that contradict each other or are out of range */
     TG_ANSWER_UNREADABLE = 1u << 4,  /* could not be parsed; what follows is not metered */
     TG_ANSWER_HAS_COST = 1u << 5,    /* provider_cost_nusd is the provider's own charge */
-    TG_ANSWER_PENDING = 1u << 6 /* begun in the background; its usage comes with a later fetch */
+    TG_ANSWER_PENDING = 1u << 6, /* begun in the background; its usage comes with a later fetch */
+    TG_ANSWER_SO_FAR = 1u << 7   /* the usage record is of an earlier moment: more was made after it
+                                  */
 };
 
 #define TG_SHORT_TEXT_MAX 128
@@ -220,13 +236,15 @@ enum tg_dialect_flags {
     TG_DIALECT_IS_FREE = 1u << 0,        /* providers bill nothing for it: counting tokens */
     TG_DIALECT_INPUT_ONLY = 1u << 1,     /* no token comes out: embeddings */
     TG_DIALECT_NO_MAXIMUM = 1u << 2,     /* has no field that bounds the output */
-    TG_DIALECT_ANTHROPIC_RATES = 1u << 3 /* its clients read anthropic-ratelimit-* */
+    TG_DIALECT_ANTHROPIC_RATES = 1u << 3, /* its clients read anthropic-ratelimit-* */
+    TG_DIALECT_REQUEST_ID = 1u << 4 /* its clients look for the request's id in `request-id` */
 };
 
 struct tg_dialect {
     const char *name;          /* "openai-chat" */
     const char *upstream_path; /* behind the provider's base URL: "/chat/completions"; "{model}" in
-                                  it stands for the model, escaped */
+                                  it stands for the model, escaped, "{resource}" for the model as
+                                  Google names it: "models/x", "tunedModels/x" */
     const char
         *upstream_stream_path; /* the same for a call that asks for a stream; NULL: no other */
     uint32_t flags;            /* enum tg_dialect_flags */
@@ -280,11 +298,13 @@ enum tg_kind_flags {
     TG_KIND_REASONING_OUTSIDE = 1u << 2,  /* completion_tokens leaves reasoning out */
     TG_KIND_OUTPUT_IS_RESIDUAL = 1u << 3, /* output = total - prompt (Gemini's OpenAI endpoint) */
     TG_KIND_VERIFIED = 1u << 4,           /* checked against the real provider */
-    TG_KIND_TELLS_COST = 1u << 5 /* usage carries the provider's own charge; its form tells whose */
+    TG_KIND_TELLS_COST = 1u << 5, /* usage carries the provider's own charge; its form tells whose
+                                   */
+    TG_KIND_MAY_LACK_SECRET = 1u << 6 /* a server of one's own, that asks for no credential */
 };
 
 #define TG_KIND_DIALECTS_MAX 12
-#define TG_KIND_PREFIXES_MAX 12
+#define TG_KIND_PREFIXES_MAX 16
 
 /* A dialect that a kind speaks. */
 struct tg_speech {

@@ -223,13 +223,15 @@ static enum tg_status on_rate(void *context, const struct call_rate *rate)
     char name[64];
     __int128 product;
     __int128 divisor;
+    int64_t count;
     int per;
 
     account_copy_text(rate->class, name, sizeof(name));
     if (!tg_class_from_name(name, &class))
         return err_set(&receipt->call->err, TG_CORRUPT, "a charge has a price of an unknown class");
     per = per_of(class, rate->unit);
-    product = (__int128)receipt->row->usage.count[class] * rate->unit_price_pusd;
+    count = rate->count != 0 ? rate->count : receipt->row->usage.count[class];
+    product = (__int128)count * rate->unit_price_pusd;
     if (rate->factor_den != 0)
         product *= rate->factor_num;
     divisor = rate->factor_den != 0 ? (__int128)per * rate->factor_den : per;
@@ -237,7 +239,7 @@ static enum tg_status on_rate(void *context, const struct call_rate *rate)
     receipt->sum_pusd += product / divisor;
     json_open_object(w, NULL);
     json_string(w, "class", name);
-    json_int(w, "count", receipt->row->usage.count[class]);
+    json_int(w, "count", count);
     json_pusd(w, "unit_price", rate->unit_price_pusd);
     json_optional(w, "unit", rate->unit);
     if (rate->factor_den != 0) {

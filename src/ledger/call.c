@@ -41,7 +41,8 @@ static const char rates_sql[] =
     "SELECT json_extract(each.value, '$[0]'), json_extract(each.value, '$[1]'), "
     "json_extract(each.value, '$[2]'), p.provider, p.model, p.unit, p.tier, p.ctx_min, "
     "p.valid_from_ms, p.valid_until_ms, p.variant, p.utc_window, p.origin, "
-    "json_extract(each.value, '$[3]'), json_extract(each.value, '$[4]') FROM rate_set, "
+    "json_extract(each.value, '$[3]'), json_extract(each.value, '$[4]'), json_extract(each.value, "
+    "'$[5]') FROM rate_set, "
     "json_each(rate_set.rates) AS each LEFT JOIN price AS p "
     "ON p.id = json_extract(each.value, '$[1]') WHERE rate_set.id = ?1 /* scan */";
 static const char detail_sql[] =
@@ -256,6 +257,7 @@ enum tg_status call_rates(struct db *db, int64_t rate_set_id,
                                  .origin = stmt_text(&stmt, 12),
                                  .factor_num = stmt_int(&stmt, 13),
                                  .factor_den = stmt_int(&stmt, 14),
+                                 .count = stmt_int(&stmt, 15),
                              }));
     }
 }

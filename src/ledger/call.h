@@ -75,6 +75,7 @@ struct call_rate {
     struct span class;
     int64_t price_id;
     int64_t unit_price_pusd;
+    int64_t count; /* of the class, charged so; 0: all of it */
     /* The row of the book; empty where it is not there. */
     struct span provider;
     struct span model;

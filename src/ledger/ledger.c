@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define RATES_TEXT_MAX 4096
+#define RATES_TEXT_MAX 8192
 
 struct ledger {
     struct writer_hook hook;
@@ -147,6 +147,18 @@ struct rates_text {
     struct buf out;
 };
 
+/* Left out where it is 1 and nothing stands behind it. */
+static void put_factor(struct json_writer *json, const struct ledger_rate *rate)
+{
+    if (rate->factor_den != 0) {
+        json_int(json, NULL, rate->factor_num);
+        json_int(json, NULL, rate->factor_den);
+    } else if (rate->count != 0) {
+        json_null(json, NULL);
+        json_null(json, NULL);
+    }
+}
+
 static struct span build_rates_text(void *context)
 {
     struct rates_text *text = context;
@@ -161,10 +173,9 @@ static struct span build_rates_text(void *context)
         json_string(&json, NULL, tg_class_name(rate->class));
         json_int(&json, NULL, rate->price_id);
         json_int(&json, NULL, rate->unit_price_pusd);
-        if (rate->factor_den != 0) {
-            json_int(&json, NULL, rate->factor_num);
-            json_int(&json, NULL, rate->factor_den);
-        }
+        put_factor(&json, rate);
+        if (rate->count != 0)
+            json_int(&json, NULL, rate->count);
         json_close_array(&json);
     }
     json_close_array(&json);
@@ -175,7 +186,7 @@ static struct span build_rates_text(void *context)
 static enum tg_status rate_set_id(struct ledger *ledger, const struct ledger_charge *charge,
                                   int64_t *ret_id, struct err *err)
 {
-    int64_t key[TG_CLASS_COUNT * 5];
+    int64_t key[LEDGER_RATES_MAX * 6];
     struct rates_text context = { .charge = charge };
     const struct dimension_text text = { build_rates_text, &context };
     enum tg_status status;
@@ -186,13 +197,17 @@ static enum tg_status rate_set_id(struct ledger *ledger, const struct ledger_cha
         return TG_OK;
     }
     assert(charge->rate_count > 0);
-    assert(charge->rate_count <= TG_CLASS_COUNT);
+    assert(charge->rate_count <= LEDGER_RATES_MAX);
     for (int i = 0; i < charge->rate_count; i++) {
-        key[at++] = charge->rates[i].class;
-        key[at++] = charge->rates[i].price_id;
-        key[at++] = charge->rates[i].unit_price_pusd;
-        key[at++] = charge->rates[i].factor_num;
-        key[at++] = charge->rates[i].factor_den;
+        const struct ledger_rate *rate = &charge->rates[i];
+
+        key[at++] = rate->count != 0 ? -1 - (int64_t)rate->class : (int64_t)rate->class;
+        key[at++] = rate->price_id;
+        key[at++] = rate->unit_price_pusd;
+        key[at++] = rate->factor_num;
+        key[at++] = rate->factor_den;
+        if (rate->count != 0)
+            key[at++] = rate->count;
     }
     buf_init(&context.out, RATES_TEXT_MAX);
     status =

@@ -87,14 +87,18 @@ void ledger_hold_job_init(struct ledger_hold_job *job, struct ledger *ledger);
 TG_MUST_CHECK enum tg_status ledger_post_hold(struct ledger *ledger, const struct ledger_hold *hold,
                                               struct err *err);
 
-/* The price of one class as it was charged. */
+/* The price of one class as it was charged. A class has several where several models, or prompts
+ * of several sizes, made one answer. */
 struct ledger_rate {
     enum tg_class class;
     int64_t price_id; /* row of the price book; 0: an owner's ceiling price */
     int64_t unit_price_pusd;
     int64_t factor_num; /* what it was multiplied by */
     int64_t factor_den; /* 0: by 1 */
+    int64_t count;      /* of the class, charged so; 0: all of it */
 };
+
+#define LEDGER_RATES_MAX 48
 
 /* What one attempt did cost. Spans are borrowed until the job is done. */
 struct ledger_charge {
@@ -111,7 +115,7 @@ struct ledger_charge {
     int64_t cost_nusd;          /* what the team is charged; 0 when unpriced */
     int64_t provider_cost_nusd; /* what the provider takes */
     int64_t hold_nusd;
-    struct ledger_rate rates[TG_CLASS_COUNT];
+    struct ledger_rate rates[LEDGER_RATES_MAX];
     int rate_count;
     enum ledger_outcome outcome;
     enum ledger_source source;

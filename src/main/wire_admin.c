@@ -159,6 +159,17 @@ static const char *base_url_of(const struct tg_kind *kind)
     return getenv(name);
 }
 
+/* Whether it is known where the kind's provider is. */
+static bool has_address(const struct tg_kind *kind)
+{
+    if (kind->base_url != NULL || base_url_of(kind) != NULL)
+        return true;
+    log_event(LOG_WARN, "provider of the environment left aside", LOG_FS("name", kind->name),
+              LOG_FS("variable", kind->env_key),
+              LOG_FS("why", "its address is not known; set TOLLGATE_<KIND>_BASE_URL"));
+    return false;
+}
+
 static enum tg_status upsert(const struct api_parts *parts, const struct tg_kind *kind,
                              const char *secret, const char *base_url, struct err *err)
 {
@@ -204,7 +215,7 @@ enum tg_status wire_providers(struct wire_admin *admin, const struct settings *s
     for (int i = 0; (kind = catalogue_kind_at(i)) != NULL && count < ENVIRONMENT_MAX; i++) {
         const char *secret = kind->env_key != NULL ? getenv(kind->env_key) : NULL;
 
-        if (secret == NULL || secret[0] == '\0')
+        if (secret == NULL || secret[0] == '\0' || !has_address(kind))
             continue;
         TRY(upsert(parts, kind, secret, base_url_of(kind), err));
         present[count++] = kind->name;

@@ -232,18 +232,19 @@ static bool has_usage(const struct tg_answer *answer)
 static void use_estimate(const struct meter_call *call, const struct meter_attempt *attempt,
                          struct tg_usage *usage)
 {
+    static const enum tg_class fees[] = { TG_WEB_SEARCH, TG_FILE_SEARCH, TG_CODE_SESSION };
     const int64_t input = (call->body_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
     const int64_t output = (attempt->answer->output_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
     /* An error in place of any text was not generated. */
-    const int64_t least = (attempt->answer->flags & TG_ANSWER_IS_ERROR) != 0 ||
-                                  is_dialect(call, TG_DIALECT_INPUT_ONLY)
-                              ? 0
-                              : 1;
+    const int64_t least = (attempt->answer->flags & TG_ANSWER_IS_ERROR) != 0 ? 0 : 1;
 
     *usage = (struct tg_usage){ 0 };
     usage->count[TG_INPUT] = smaller(input > 0 ? input : 1, attempt->bound->input_tokens);
-    usage->count[TG_OUTPUT] = smaller(output > 0 ? output : least, TG_COUNT_MAX);
+    if (!is_dialect(call, TG_DIALECT_INPUT_ONLY))
+        usage->count[TG_OUTPUT] = smaller(output > 0 ? output : least, TG_COUNT_MAX);
     usage->prompt_tokens = usage->count[TG_INPUT];
+    for (size_t i = 0; i < sizeof(fees) / sizeof(fees[0]); i++) /* seen in the answer so far */
+        usage->count[fees[i]] = attempt->answer->usage.count[fees[i]];
 }
 
 /* What was used up to where a stream was cut: the counts so far where it carries them, or what was
@@ -272,6 +273,8 @@ static bool saw_success(const struct meter_attempt *attempt)
 /* Whether the usage record is the provider's last word: some send one with every event. */
 static bool is_final(const struct meter_attempt *attempt)
 {
+    if ((attempt->answer->flags & TG_ANSWER_SO_FAR) != 0)
+        return false;
     return attempt->end == METER_ENDED || (attempt->answer->flags & TG_ANSWER_IS_COMPLETE) != 0;
 }
 
@@ -288,23 +291,19 @@ static void choose_usage(const struct meter_call *call, const struct meter_attem
                          struct ledger_charge *charge)
 {
     charge->source = LEDGER_SOURCE_PROVIDER;
+    charge->usage = (struct tg_usage){ 0 };
     if (attempt->end == METER_NOT_SENT) {
-        charge->usage = (struct tg_usage){ 0 };
         charge->flags |= LEDGER_NOT_SENT;
         return;
     }
-    if (is_dialect(call, TG_DIALECT_IS_FREE)) {
-        charge->usage = (struct tg_usage){ 0 };
+    if (is_dialect(call, TG_DIALECT_IS_FREE))
         return;
-    }
     if (has_usage(attempt->answer) && is_final(attempt)) {
         charge->usage = attempt->answer->usage;
         return;
     }
-    if (attempt->http_status >= 300) {
-        charge->usage = (struct tg_usage){ 0 };
+    if (attempt->http_status >= 300)
         return;
-    }
     charge->flags |= LEDGER_ESTIMATED;
     if (is_unseen(call, attempt)) {
         use_bound(attempt, &charge->usage);
@@ -315,21 +314,51 @@ static void choose_usage(const struct meter_call *call, const struct meter_attem
     charge->source = LEDGER_SOURCE_ESTIMATED;
 }
 
-static void keep_rates(const struct cost_rates *rates, struct ledger_charge *charge)
+static struct ledger_rate *find_rate(struct ledger_charge *charge, const struct ledger_rate *rate)
 {
-    charge->rate_count = 0;
-    for (int class = 0; class < TG_CLASS_COUNT; class ++) {
-        if (charge->usage.count[class] == 0 || rates->rate[class].price_id == 0)
-            continue;
-        charge->rates[charge->rate_count++] = (struct ledger_rate){
-            .class = (enum tg_class) class,
-            .price_id =
-                rates->rate[class].price_id == CEILING_PRICE_ID ? 0 : rates->rate[class].price_id,
-            .unit_price_pusd = rates->rate[class].unit_price_pusd,
-            .factor_num = rates->rate[class].factor.num,
-            .factor_den = rates->rate[class].factor.den,
-        };
+    for (int i = 0; i < charge->rate_count; i++) {
+        struct ledger_rate *const other = &charge->rates[i];
+
+        if (other->class == rate->class && other->price_id == rate->price_id &&
+            other->factor_num == rate->factor_num && other->factor_den == rate->factor_den)
+            return other;
     }
+    return NULL;
+}
+
+/* Add a part's prices to the charge's. One that there is no room for is missing in the receipt
+ * alone. */
+static void keep_rates(const struct cost_part *part, struct ledger_charge *charge)
+{
+    for (int class = 0; class < TG_CLASS_COUNT; class ++) {
+        const struct cost_rate *rate = &part->rates->rate[class];
+        const struct ledger_rate as_charged = {
+            .class = (enum tg_class) class,
+            .price_id = rate->price_id == CEILING_PRICE_ID ? 0 : rate->price_id,
+            .unit_price_pusd = rate->unit_price_pusd,
+            .factor_num = rate->factor.num,
+            .factor_den = rate->factor.den,
+        };
+        struct ledger_rate *kept;
+
+        if (part->usage->count[class] == 0 || rate->price_id == 0)
+            continue;
+        kept = find_rate(charge, &as_charged);
+        if (kept == NULL && charge->rate_count < LEDGER_RATES_MAX) {
+            kept = &charge->rates[charge->rate_count++];
+            *kept = as_charged;
+        }
+        if (kept != NULL)
+            kept->count += part->usage->count[class];
+    }
+}
+
+/* A price that holds for all of its class says so. */
+static void end_rates(struct ledger_charge *charge)
+{
+    for (int i = 0; i < charge->rate_count; i++)
+        if (charge->rates[i].count == charge->usage.count[charge->rates[i].class])
+            charge->rates[i].count = 0;
 }
 
 /* The tier as the book names it; what it does not name (default, auto, on_demand) is the standard
@@ -348,25 +377,6 @@ static struct span tier_of(const struct tg_answer *answer)
     return SPAN("standard");
 }
 
-/* The model that an answer is priced as: the one it names; where the book does not have that, the
- * one that was asked for. */
-static const struct book_model *find_served(const struct meter_call *call,
-                                            const struct tg_answer *answer,
-                                            struct match_found *ret_found)
-{
-    const struct span served = span_of(answer->model.text, answer->model.len);
-    const struct book_model *model = NULL;
-
-    *ret_found = (struct match_found){ 0 };
-    if (call->kind->book == NULL || call->book == NULL)
-        return NULL;
-    if (served.len > 0)
-        model = book_match(call->book, span_from(call->kind->book), served, ret_found);
-    if (model == NULL && call->model.len > 0)
-        model = book_match(call->book, span_from(call->kind->book), call->model, ret_found);
-    return model;
-}
-
 /* An owner's word on the model that was asked for, else on the one that served. */
 static struct model word_of(const struct meter_call *call, struct span served)
 {
@@ -379,75 +389,180 @@ static struct model word_of(const struct meter_call *call, struct span served)
     return known;
 }
 
-/* Give tokens without a price the ceiling price. */
-static void fill_gaps(const struct model *word, struct cost_rates *rates,
-                      struct ledger_charge *charge)
+/* What a charge is priced from: all of it at once, or the parts that other models made. Each part
+ * has what the team is charged and what the provider takes. */
+struct pricing {
+    const struct meter_call *call;
+    const struct tg_answer *answer;
+    struct model word;
+    struct span tier;
+    struct cost_part charged[TG_ITERATIONS_MAX];
+    struct cost_part taken[TG_ITERATIONS_MAX];
+    struct cost_rates charged_rates[TG_ITERATIONS_MAX];
+    struct cost_rates taken_rates[TG_ITERATIONS_MAX];
+    int count;
+    bool has_two_sides;
+    bool has_ceiling_price;
+    bool has_other_model; /* a part was priced as another model's than the one it names */
+};
+
+/* The model that a part is priced as: the one it names, the one that the answer names, the one that
+ * was asked for; the first that the book has. */
+static const struct book_model *find_made(struct pricing *pricing, struct span own,
+                                          struct match_found *ret_found)
 {
-    if (word->ceiling_price_pusd == 0)
+    const struct meter_call *const call = pricing->call;
+    const struct tg_answer *const answer = pricing->answer;
+    const struct span names[] = { own, span_of(answer->model.text, answer->model.len),
+                                  call->model };
+    const struct book_model *model = NULL;
+
+    *ret_found = (struct match_found){ 0 };
+    if (call->kind->book == NULL || call->book == NULL)
+        return NULL;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && model == NULL; i++) {
+        if (names[i].len > 0)
+            model = book_match(call->book, span_from(call->kind->book), names[i], ret_found);
+        if (model == NULL && i == 0 && own.len > 0)
+            pricing->has_other_model = true;
+    }
+    return model;
+}
+
+/* A container costs the same whichever model's code runs in it, and stands in the book by itself.
+ */
+static void add_container_rate(const struct meter_call *call, const struct book_query *query,
+                               struct cost_rates *rates)
+{
+    const struct book_model *container = find_model(call, SPAN("container"));
+    struct cost_rates own = { 0 };
+
+    if (container == NULL || rates->rate[TG_CODE_SESSION].price_id != 0)
+        return;
+    book_rates(container, query, &own);
+    rates->rate[TG_CODE_SESSION] = own.rate[TG_CODE_SESSION];
+}
+
+/* Give tokens without a price the ceiling price. */
+static void fill_gaps(struct pricing *pricing, const struct tg_usage *usage,
+                      struct cost_rates *rates)
+{
+    if (pricing->word.ceiling_price_pusd == 0)
         return;
     for (int class = 0; class < TG_TOKEN_CLASS_COUNT; class ++) {
-        if (charge->usage.count[class] == 0 || rates->rate[class].price_id != 0)
+        if (usage->count[class] == 0 || rates->rate[class].price_id != 0)
             continue;
         rates->rate[class] = (struct cost_rate){
             .price_id = CEILING_PRICE_ID,
-            .unit_price_pusd = word->ceiling_price_pusd,
+            .unit_price_pusd = pricing->word.ceiling_price_pusd,
         };
-        charge->flags |= LEDGER_CEILING_PRICE;
+        pricing->has_ceiling_price = true;
     }
 }
 
-/* What the provider takes, where teams are charged something else. */
-static int64_t provider_cost_of(const struct book_model *model, const struct book_query *query,
-                                const struct model *word, struct ledger_charge *charge)
+static void find_rates(struct pricing *pricing, const struct book_model *model,
+                       const struct book_query *query, const struct cost_part *part,
+                       struct cost_rates *ret_rates)
 {
-    struct book_query asked = *query;
-    struct cost_rates rates;
+    *ret_rates = (struct cost_rates){ 0 };
+    if (model != NULL)
+        book_rates(model, query, ret_rates);
+    if (part->usage->count[TG_CODE_SESSION] > 0)
+        add_container_rate(pricing->call, query, ret_rates);
+    fill_gaps(pricing, part->usage, ret_rates);
+}
+
+/* own: the model that the part names; empty: the answer's */
+static void add_part(struct pricing *pricing, const struct tg_usage *usage, struct span own)
+{
+    const struct tg_answer *const answer = pricing->answer;
+    const int i = pricing->count++;
+    struct match_found found;
+    const struct book_model *model = find_made(pricing, own, &found);
+    struct book_query query =
+        query_of(pricing->call, pricing->call->model, pricing->tier, usage->prompt_tokens);
+
+    query.region =
+        answer->region.len > 0 ? span_of(answer->region.text, answer->region.len) : found.region;
+    pricing->charged[i] = (struct cost_part){ usage, &pricing->charged_rates[i] };
+    find_rates(pricing, model, &query, &pricing->charged[i], &pricing->charged_rates[i]);
+    pricing->taken[i] = pricing->charged[i];
+    if (model == NULL || !book_has_two_sides(model))
+        return;
+    query.side = BOOK_COST;
+    pricing->has_two_sides = true;
+    pricing->taken[i].rates = &pricing->taken_rates[i];
+    find_rates(pricing, model, &query, &pricing->taken[i], &pricing->taken_rates[i]);
+}
+
+/* Whether the charge is the sum of the answer's iterations, and not a bound or an estimate. */
+static bool bills_iterations(const struct tg_answer *answer, const struct ledger_charge *charge)
+{
+    return answer->iteration_count > 0 && charge->source == LEDGER_SOURCE_PROVIDER &&
+           memcmp(&charge->usage, &answer->usage, sizeof(charge->usage)) == 0;
+}
+
+static void add_parts(struct pricing *pricing, const struct ledger_charge *charge)
+{
+    const struct tg_answer *const answer = pricing->answer;
+
+    if (!bills_iterations(answer, charge)) {
+        add_part(pricing, &charge->usage, SPAN_EMPTY);
+        return;
+    }
+    for (int i = 0; i < answer->iteration_count; i++) {
+        const struct tg_iteration *part = &answer->iterations[i];
+
+        add_part(pricing, &part->usage, span_of(part->model.text, part->model.len));
+    }
+}
+
+/* What the provider takes: its own word, or, where teams are charged something else, its prices. */
+static int64_t provider_cost_of(const struct pricing *pricing, int64_t charged_nusd)
+{
     struct cost cost;
 
-    asked.side = BOOK_COST;
-    if (model == NULL || !book_has_two_sides(model))
-        return charge->cost_nusd;
-    book_rates(model, &asked, &rates);
-    fill_gaps(word, &rates, charge);
-    return cost_of(&charge->usage, &rates, &cost) == TG_OK ? cost.nusd : charge->cost_nusd;
+    if ((pricing->answer->flags & TG_ANSWER_HAS_COST) != 0)
+        return pricing->answer->provider_cost_nusd;
+    if (!pricing->has_two_sides || cost_of_parts(pricing->taken, pricing->count, &cost) != TG_OK)
+        return charged_nusd;
+    return cost.nusd;
 }
 
 static void price(const struct meter_call *call, const struct tg_answer *answer,
                   struct ledger_charge *charge)
 {
-    const struct span served = span_of(answer->model.text, answer->model.len);
-    struct match_found found;
-    const struct book_model *model = find_served(call, answer, &found);
-    struct book_query query =
-        query_of(call, call->model, tier_of(answer), charge->usage.prompt_tokens);
-    const struct model word = word_of(call, served);
-    struct cost_rates rates = { 0 };
+    struct pricing pricing; /* large: its arrays are filled as far as they are used */
     struct cost cost = { 0 };
 
-    charge->tier = query.tier;
-    if (word.is_free) {
-        charge->provider_cost_nusd =
-            (answer->flags & TG_ANSWER_HAS_COST) != 0 ? answer->provider_cost_nusd : 0;
+    pricing.call = call;
+    pricing.answer = answer;
+    pricing.word = word_of(call, span_of(answer->model.text, answer->model.len));
+    pricing.tier = tier_of(answer);
+    pricing.count = 0;
+    pricing.has_two_sides = pricing.has_ceiling_price = pricing.has_other_model = false;
+    charge->tier = pricing.tier;
+    if (pricing.word.is_free) {
+        charge->provider_cost_nusd = provider_cost_of(&pricing, 0);
         return;
     }
-    query.region =
-        answer->region.len > 0 ? span_of(answer->region.text, answer->region.len) : found.region;
-    if (model != NULL)
-        book_rates(model, &query, &rates);
-    fill_gaps(&word, &rates, charge);
-    if (cost_of(&charge->usage, &rates, &cost) != TG_OK) {
+    add_parts(&pricing, charge);
+    if (cost_of_parts(pricing.charged, pricing.count, &cost) != TG_OK) {
         charge->flags |= LEDGER_USAGE_DOUBTFUL;
         cost.is_unpriced = true;
     }
     charge->cost_nusd = cost.nusd;
-    charge->provider_cost_nusd = (answer->flags & TG_ANSWER_HAS_COST) != 0
-                                     ? answer->provider_cost_nusd
-                                     : provider_cost_of(model, &query, &word, charge);
+    charge->provider_cost_nusd = provider_cost_of(&pricing, cost.nusd);
     if (cost.is_unpriced)
         charge->flags |= LEDGER_UNPRICED;
-    if (cost.has_fallback)
+    if (cost.has_fallback || pricing.has_other_model)
         charge->flags |= LEDGER_PRICE_FALLBACK;
-    keep_rates(&rates, charge);
+    if (pricing.has_ceiling_price)
+        charge->flags |= LEDGER_CEILING_PRICE;
+    charge->rate_count = 0;
+    for (int i = 0; i < pricing.count; i++)
+        keep_rates(&pricing.charged[i], charge);
+    end_rates(charge);
 }
 
 static enum ledger_outcome outcome_of(const struct meter_attempt *attempt)

@@ -1,113 +1,28 @@
 #include "providers/openai_chat_answer.h"
 
 #include "base/span.h"
-#include "providers/scanner.h"
-#include "providers/usage.h"
+#include "providers/answer_reader.h"
+#include "providers/openai_facts.h"
 
 #include <assert.h>
 
-/* 1 USD is 10^9 nusd and, for xAI, 10^10 ticks. */
-#define NUSD_SCALE  9
-#define TICKS_SCALE (-1)
-#define COST_MAX    (INT64_MAX / 4)
-
-/* Counts as they stand on the wire. Several names of one thing have a place each, because they may
- * differ in which of them a provider fills. */
-enum chat_count {
-    COUNT_PROMPT,
-    COUNT_COMPLETION,
-    COUNT_TOTAL,
-    COUNT_CACHED,
-    COUNT_CACHED_BESIDE, /* usage.cached_tokens: Together, Moonshot */
-    COUNT_CACHED_NUM,    /* usage.num_cached_tokens: Mistral */
-    COUNT_CACHE_HIT,     /* usage.prompt_cache_hit_tokens: DeepSeek */
-    COUNT_CACHE_MISS,
-    COUNT_CACHE_WRITE,
-    COUNT_AUDIO_IN,
-    COUNT_AUDIO_OUT,
-    COUNT_REASONING,
-    COUNTS
-};
-_Static_assert(COUNTS <= TG_WIRE_COUNTS_MAX, "a dialect's counts fit into an answer");
-
-struct count_name {
-    struct span name;
-    enum chat_count count;
-};
-
-static const struct count_name usage_names[] = {
-    { SPAN("prompt_tokens"), COUNT_PROMPT },
-    { SPAN("completion_tokens"), COUNT_COMPLETION },
-    { SPAN("total_tokens"), COUNT_TOTAL },
-    { SPAN("cached_tokens"), COUNT_CACHED_BESIDE },
-    { SPAN("num_cached_tokens"), COUNT_CACHED_NUM },
-    { SPAN("prompt_cache_hit_tokens"), COUNT_CACHE_HIT },
-    { SPAN("prompt_cache_miss_tokens"), COUNT_CACHE_MISS },
-    { SPAN("reasoning_tokens"), COUNT_REASONING }, /* Perplexity */
-};
-
-static const struct count_name prompt_names[] = {
-    { SPAN("cached_tokens"), COUNT_CACHED },
-    { SPAN("cache_write_tokens"), COUNT_CACHE_WRITE },
-    { SPAN("audio_tokens"), COUNT_AUDIO_IN },
-};
-
-static const struct count_name completion_names[] = {
-    { SPAN("reasoning_tokens"), COUNT_REASONING },
-    { SPAN("audio_tokens"), COUNT_AUDIO_OUT },
-};
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-
 /* What one event or body says; goes into the answer when all of it has proved to be JSON. */
 struct facts {
-    struct scanner s;
-    struct scanner_value id, model, tier; /* strings, where there */
-    struct scanner_value error_code;      /* string or number */
-    bool is_error;
-    bool has_counts;
-    bool is_doubtful;
+    struct openai_facts base;
     bool is_usage_here; /* a usage object at the top level */
     bool has_substance; /* anything that a client would miss */
-    bool is_byok;
-    int64_t counts[COUNTS];
-    int64_t cost_nusd, upstream_nusd; /* USAGE_UNKNOWN where not there */
-    size_t usage_start, usage_end;
-    int64_t output_bytes;
+    bool has_text;      /* a choice holds its text itself */
     int64_t choices_seen;
     uint64_t finished[TG_CHOICES_MAX / 64];
-    struct span holes[TG_SHAPE_HOLES_MAX]; /* strings that differ in every event, in their order */
-    int hole_count;                        /* may exceed the array: then it has no shape */
-    int text_holes;
-    int text_hole;
+    struct answer_holes holes;
 };
 
 /* --- values -------------------------------------------------------------------------------------
  */
 
-/* Read the next value; of an object or array all of it.
- *
- * return  whether it says anything: is not null, empty or a fault */
 static bool read_value(struct facts *f, struct scanner_value *ret_value)
 {
-    if (!scanner_value(&f->s, ret_value)) {
-        ret_value->type = SCANNER_NONE;
-        return false;
-    }
-    switch (ret_value->type) {
-    case SCANNER_OBJECT:
-    case SCANNER_ARRAY:
-        return scanner_leave(&f->s) && f->s.at - ret_value->text.ptr > 2;
-    case SCANNER_STRING:
-        return ret_value->text.len > 0;
-    case SCANNER_NUMBER:
-    case SCANNER_TRUE:
-    case SCANNER_FALSE:
-        return true;
-    case SCANNER_NONE:
-    case SCANNER_NULL:
-        break;
-    }
-    return false;
+    return answer_read_value(&f->base.s, ret_value);
 }
 
 /* Pass over a member that a client would miss, if it says anything. */
@@ -121,24 +36,7 @@ static void read_substance(struct facts *f)
 
 static void read_ignored(struct facts *f)
 {
-    struct scanner_value ignored;
-
-    (void)read_value(f, &ignored); /* a fault sticks */
-}
-
-static void read_string(struct facts *f, struct scanner_value *ret_string)
-{
-    struct scanner_value value;
-
-    if (read_value(f, &value) && value.type == SCANNER_STRING)
-        *ret_string = value;
-}
-
-static void note_hole(struct facts *f, const struct scanner_value *string)
-{
-    if (f->hole_count < TG_SHAPE_HOLES_MAX)
-        f->holes[f->hole_count] = string->text;
-    f->hole_count++;
+    openai_read_ignored(&f->base);
 }
 
 /* Visible text; in a plain chunk the one string that matters. */
@@ -146,10 +44,8 @@ static void count_text(struct facts *f, const struct scanner_value *string)
 {
     if (string->type != SCANNER_STRING)
         return;
-    f->text_hole = f->hole_count;
-    f->text_holes++;
-    note_hole(f, string);
-    f->output_bytes += (int64_t)scanner_text_bytes(string);
+    answer_note_text(&f->holes, string);
+    f->base.output_bytes += (int64_t)scanner_text_bytes(string);
 }
 
 static void read_text(struct facts *f)
@@ -168,152 +64,7 @@ static void read_obfuscation(struct facts *f)
 
     (void)read_value(f, &value); /* a fault sticks */
     if (value.type == SCANNER_STRING)
-        note_hole(f, &value);
-}
-
-/* --- usage --------------------------------------------------------------------------------------
- */
-
-static bool find_count(const struct scanner_value *key, const struct count_name *names,
-                       size_t length, enum chat_count *ret_count)
-{
-    for (size_t i = 0; i < length; i++) {
-        if (scanner_is(key, names[i].name)) {
-            *ret_count = names[i].count;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void read_count(struct facts *f, enum chat_count count)
-{
-    struct scanner_value value;
-
-    (void)read_value(f, &value); /* one that says nothing is judged below */
-    if (value.type == SCANNER_NONE)
-        return;
-    usage_read_count(&value, &f->counts[count], &f->is_doubtful);
-}
-
-static void read_details(struct facts *f, const struct count_name *names, size_t length)
-{
-    struct scanner_value key;
-    enum chat_count count;
-
-    if (!scanner_enter(&f->s, SCANNER_OBJECT))
-        return;
-    while (scanner_member(&f->s, &key)) {
-        if (find_count(&key, names, length, &count))
-            read_count(f, count);
-        else
-            read_ignored(f);
-    }
-}
-
-static void take_amount(struct facts *f, const struct scanner_value *number, int scale,
-                        int64_t *amount_nusd)
-{
-    switch (usage_decimal(number->text, scale, COST_MAX, amount_nusd)) {
-    case USAGE_DECIMAL_EXACT:
-    case USAGE_DECIMAL_ROUNDED:
-        return;
-    case USAGE_DECIMAL_TOO_LARGE:
-    case USAGE_DECIMAL_NEGATIVE:
-        break;
-    }
-    f->is_doubtful = true;
-}
-
-static void read_amount(struct facts *f, int scale, int64_t *amount_nusd)
-{
-    struct scanner_value value;
-
-    if (read_value(f, &value) && value.type == SCANNER_NUMBER)
-        take_amount(f, &value, scale, amount_nusd);
-}
-
-/* An object, one member of which is an amount in USD. */
-static void read_amounts(struct facts *f, struct span name, int64_t *amount_nusd)
-{
-    struct scanner_value key;
-
-    while (scanner_member(&f->s, &key)) {
-        if (scanner_is(&key, name))
-            read_amount(f, NUSD_SCALE, amount_nusd);
-        else
-            read_ignored(f);
-    }
-}
-
-/* A number for OpenRouter, an object for Perplexity. */
-static void read_cost(struct facts *f)
-{
-    struct scanner_value value;
-
-    if (!scanner_value(&f->s, &value))
-        return;
-    if (value.type == SCANNER_NUMBER)
-        take_amount(f, &value, NUSD_SCALE, &f->cost_nusd);
-    else if (value.type == SCANNER_OBJECT)
-        read_amounts(f, SPAN("total_cost"), &f->cost_nusd);
-    else if (value.type == SCANNER_ARRAY)
-        (void)scanner_leave(&f->s); /* a fault sticks */
-}
-
-/* A member of usage that is no plain count. */
-static void read_usage_extra(struct facts *f, const struct scanner_value *key)
-{
-    struct scanner_value value;
-
-    if (scanner_is(key, SPAN("prompt_tokens_details")) ||
-        scanner_is(key, SPAN("prompt_token_details"))) {
-        read_details(f, prompt_names, LENGTH(prompt_names));
-    } else if (scanner_is(key, SPAN("completion_tokens_details"))) {
-        read_details(f, completion_names, LENGTH(completion_names));
-    } else if (scanner_is(key, SPAN("cost"))) {
-        read_cost(f);
-    } else if (scanner_is(key, SPAN("cost_in_usd_ticks"))) {
-        read_amount(f, TICKS_SCALE, &f->cost_nusd);
-    } else if (scanner_is(key, SPAN("cost_details"))) {
-        if (scanner_enter(&f->s, SCANNER_OBJECT))
-            read_amounts(f, SPAN("upstream_inference_cost"), &f->upstream_nusd);
-    } else if (scanner_is(key, SPAN("is_byok"))) {
-        f->is_byok = read_value(f, &value) && value.type == SCANNER_TRUE;
-    } else if (scanner_is(key, SPAN("service_tier"))) {
-        read_string(f, &f->tier); /* Mistral */
-    } else {
-        read_ignored(f);
-    }
-}
-
-static bool has_counts(const struct facts *f)
-{
-    return f->counts[COUNT_PROMPT] != USAGE_UNKNOWN || f->counts[COUNT_COMPLETION] != USAGE_UNKNOWN;
-}
-
-/* return  whether it is an object */
-static bool read_usage(struct facts *f)
-{
-    struct scanner_value key;
-    enum chat_count count;
-    size_t start;
-
-    if (!scanner_enter(&f->s, SCANNER_OBJECT))
-        return false;
-    start = scanner_offset(&f->s) - 1;
-    while (scanner_member(&f->s, &key)) {
-        if (find_count(&key, usage_names, LENGTH(usage_names), &count))
-            read_count(f, count);
-        else
-            read_usage_extra(f, &key);
-    }
-    f->has_counts = has_counts(f);
-    if (f->has_counts || f->cost_nusd != USAGE_UNKNOWN) {
-        f->usage_start = start;
-        f->usage_end = scanner_offset(&f->s);
-    }
-    return true;
+        answer_note_hole(&f->holes, &value);
 }
 
 /* --- choices ------------------------------------------------------------------------------------
@@ -323,7 +74,7 @@ static bool read_usage(struct facts *f)
  * container has just been entered. */
 static void walk_parts(struct facts *f)
 {
-    struct scanner *const s = &f->s;
+    struct scanner *const s = &f->base.s;
     const int floor = s->depth - 1;
 
     while (s->depth > floor && s->fault == SCANNER_FINE) {
@@ -338,7 +89,7 @@ static void walk_parts(struct facts *f)
             continue;
         }
         if (scanner_value(s, &value) && is_text && value.type == SCANNER_STRING)
-            f->output_bytes += (int64_t)scanner_text_bytes(&value);
+            f->base.output_bytes += (int64_t)scanner_text_bytes(&value);
     }
     f->has_substance = true;
 }
@@ -347,7 +98,7 @@ static void read_content(struct facts *f)
 {
     struct scanner_value value;
 
-    if (!scanner_value(&f->s, &value) || value.type == SCANNER_NULL)
+    if (!scanner_value(&f->base.s, &value) || value.type == SCANNER_NULL)
         return;
     if (value.type == SCANNER_OBJECT || value.type == SCANNER_ARRAY) {
         walk_parts(f);
@@ -362,10 +113,10 @@ static void read_named_texts(struct facts *f)
 {
     struct scanner_value key;
 
-    if (!scanner_enter(&f->s, SCANNER_OBJECT))
+    if (!scanner_enter(&f->base.s, SCANNER_OBJECT))
         return;
     f->has_substance = true;
-    while (scanner_member(&f->s, &key)) {
+    while (scanner_member(&f->base.s, &key)) {
         if (scanner_is(&key, SPAN("arguments")) || scanner_is(&key, SPAN("name")) ||
             scanner_is(&key, SPAN("input")) || scanner_is(&key, SPAN("transcript")))
             read_text(f);
@@ -378,7 +129,7 @@ static void read_tool_call(struct facts *f)
 {
     struct scanner_value key;
 
-    while (scanner_member(&f->s, &key)) {
+    while (scanner_member(&f->base.s, &key)) {
         if (scanner_is(&key, SPAN("function")) || scanner_is(&key, SPAN("custom")))
             read_named_texts(f);
         else
@@ -388,11 +139,11 @@ static void read_tool_call(struct facts *f)
 
 static void read_tool_calls(struct facts *f)
 {
-    if (!scanner_enter(&f->s, SCANNER_ARRAY))
+    if (!scanner_enter(&f->base.s, SCANNER_ARRAY))
         return;
-    while (scanner_element(&f->s)) {
+    while (scanner_element(&f->base.s)) {
         f->has_substance = true;
-        if (scanner_enter(&f->s, SCANNER_OBJECT))
+        if (scanner_enter(&f->base.s, SCANNER_OBJECT))
             read_tool_call(f);
     }
 }
@@ -402,9 +153,9 @@ static void read_message(struct facts *f)
 {
     struct scanner_value key;
 
-    if (!scanner_enter(&f->s, SCANNER_OBJECT))
+    if (!scanner_enter(&f->base.s, SCANNER_OBJECT))
         return;
-    while (scanner_member(&f->s, &key)) {
+    while (scanner_member(&f->base.s, &key)) {
         if (scanner_is(&key, SPAN("content")))
             read_content(f);
         else if (scanner_is(&key, SPAN("role")))
@@ -448,9 +199,9 @@ static bool read_finish_reason(struct facts *f)
         return false;
     f->has_substance = true;
     if (scanner_is(&value, SPAN("error"))) {
-        f->is_error = true;
-        if (f->error_code.type == SCANNER_NONE)
-            f->error_code = value;
+        f->base.is_error = true;
+        if (f->base.error_code.type == SCANNER_NONE)
+            f->base.error_code = value;
     }
     return true;
 }
@@ -461,15 +212,17 @@ static void read_choice(struct facts *f, int64_t place)
     int64_t index = place;
     bool is_finished = false;
 
-    while (scanner_member(&f->s, &key)) {
+    while (scanner_member(&f->base.s, &key)) {
         if (scanner_is(&key, SPAN("index")))
             read_index(f, &index);
         else if (scanner_is(&key, SPAN("delta")) || scanner_is(&key, SPAN("message")))
             read_message(f);
         else if (scanner_is(&key, SPAN("finish_reason")))
             is_finished = read_finish_reason(f);
+        else if (f->has_text && scanner_is(&key, SPAN("text")))
+            read_text(f);
         else if (scanner_is(&key, SPAN("usage")))
-            (void)read_usage(f); /* Moonshot */
+            (void)openai_read_usage(&f->base, OPENAI_NAMES_PROMPT); /* Moonshot */
         else
             read_substance(f);
     }
@@ -478,70 +231,33 @@ static void read_choice(struct facts *f, int64_t place)
 
 static void read_choices(struct facts *f)
 {
-    if (!scanner_enter(&f->s, SCANNER_ARRAY))
+    if (!scanner_enter(&f->base.s, SCANNER_ARRAY))
         return;
-    for (int64_t place = 0; scanner_element(&f->s); place++)
-        if (scanner_enter(&f->s, SCANNER_OBJECT))
+    for (int64_t place = 0; scanner_element(&f->base.s); place++)
+        if (scanner_enter(&f->base.s, SCANNER_OBJECT))
             read_choice(f, place);
 }
 
-/* --- errors -------------------------------------------------------------------------------------
+/* --- the outermost object -----------------------------------------------------------------------
  */
-
-/* `code` where there is one, else `type`. */
-static void read_code(struct facts *f, bool is_type)
-{
-    struct scanner_value value;
-
-    if (!read_value(f, &value) || (value.type != SCANNER_STRING && value.type != SCANNER_NUMBER))
-        return;
-    if (!is_type || f->error_code.type == SCANNER_NONE)
-        f->error_code = value;
-}
-
-static void read_error(struct facts *f)
-{
-    struct scanner_value value;
-
-    if (!scanner_value(&f->s, &value))
-        return;
-    if (value.type == SCANNER_ARRAY)
-        (void)scanner_leave(&f->s); /* a fault sticks */
-    if (value.type == SCANNER_STRING && value.text.len > 0)
-        f->is_error = true;
-    if (value.type != SCANNER_OBJECT)
-        return;
-    f->is_error = true;
-    f->error_code = (struct scanner_value){ 0 };
-    while (scanner_member(&f->s, &value)) {
-        if (scanner_is(&value, SPAN("code")))
-            read_code(f, /* is_type= */ false);
-        else if (scanner_is(&value, SPAN("type")))
-            read_code(f, /* is_type= */ true);
-        else
-            read_ignored(f);
-    }
-}
 
 /* In a stream it holds usage, or the error that ends it. */
 static void read_x_groq(struct facts *f)
 {
     struct scanner_value key;
 
-    if (!scanner_enter(&f->s, SCANNER_OBJECT))
+    if (!scanner_enter(&f->base.s, SCANNER_OBJECT))
         return;
-    while (scanner_member(&f->s, &key)) {
+    while (scanner_member(&f->base.s, &key)) {
         if (scanner_is(&key, SPAN("usage")))
-            (void)read_usage(f); /* in a plain answer it counts memory, none of it a token count */
+            /* In a plain answer it counts memory, none of it a token count. */
+            (void)openai_read_usage(&f->base, OPENAI_NAMES_PROMPT);
         else if (scanner_is(&key, SPAN("error")))
-            read_error(f);
+            openai_read_error(&f->base);
         else
             read_ignored(f);
     }
 }
-
-/* --- the outermost object -----------------------------------------------------------------------
- */
 
 /* Mistral and older vLLM say so in `object` and put code and type beside it. */
 static void read_object(struct facts *f)
@@ -549,20 +265,20 @@ static void read_object(struct facts *f)
     struct scanner_value value;
 
     if (read_value(f, &value) && value.type == SCANNER_STRING && scanner_is(&value, SPAN("error")))
-        f->is_error = true;
+        f->base.is_error = true;
 }
 
 /* A member that comes in few events. */
 static void read_rare_member(struct facts *f, const struct scanner_value *key)
 {
     if (scanner_is(key, SPAN("error")))
-        read_error(f);
+        openai_read_error(&f->base);
     else if (scanner_is(key, SPAN("x_groq")))
         read_x_groq(f);
     else if (scanner_is(key, SPAN("code")))
-        read_code(f, /* is_type= */ false);
+        openai_read_code(&f->base, /* is_type= */ false);
     else if (scanner_is(key, SPAN("type")))
-        read_code(f, /* is_type= */ true);
+        openai_read_code(&f->base, /* is_type= */ true);
     else if (scanner_is(key, SPAN("provider")) || scanner_is(key, SPAN("timings")) ||
              scanner_is(key, SPAN("time_info")))
         read_ignored(f); /* OpenRouter, llama.cpp, Cerebras: say nothing of the text */
@@ -573,208 +289,58 @@ static void read_rare_member(struct facts *f, const struct scanner_value *key)
 static void read_member(struct facts *f, const struct scanner_value *key)
 {
     if (scanner_is(key, SPAN("id")))
-        read_string(f, &f->id);
+        answer_read_string(&f->base.s, &f->base.id);
     else if (scanner_is(key, SPAN("object")))
         read_object(f);
     else if (scanner_is(key, SPAN("created")) || scanner_is(key, SPAN("system_fingerprint")))
         read_ignored(f);
     else if (scanner_is(key, SPAN("model")))
-        read_string(f, &f->model);
+        answer_read_string(&f->base.s, &f->base.model);
     else if (scanner_is(key, SPAN("service_tier")))
-        read_string(f, &f->tier);
+        answer_read_string(&f->base.s, &f->base.tier);
     else if (scanner_is(key, SPAN("choices")))
         read_choices(f);
     else if (scanner_is(key, SPAN("usage")))
-        f->is_usage_here = read_usage(f);
+        f->is_usage_here = openai_read_usage(&f->base, OPENAI_NAMES_PROMPT);
     else if (scanner_is(key, SPAN("obfuscation")))
         read_obfuscation(f);
     else
         read_rare_member(f, key);
 }
 
-/* return  whether all of `text` is one JSON object; only then the facts hold */
-static bool read_facts(struct tg_span text, struct facts *f)
+/* has_text  of legacy completions: a choice holds its text itself
+ * return    whether all of `text` is one JSON object; only then the facts hold */
+static bool read_facts(struct tg_span text, bool has_text, struct facts *f)
 {
     struct scanner_value value;
 
-    *f = (struct facts){ .cost_nusd = USAGE_UNKNOWN, .upstream_nusd = USAGE_UNKNOWN };
-    for (int i = 0; i < COUNTS; i++)
-        f->counts[i] = USAGE_UNKNOWN;
-    scanner_init(&f->s, span_of(text.ptr, text.len));
-    if (!scanner_enter(&f->s, SCANNER_OBJECT))
+    *f = (struct facts){ .has_text = has_text };
+    openai_facts_init(&f->base, text);
+    if (!scanner_enter(&f->base.s, SCANNER_OBJECT))
         return false;
-    while (scanner_member(&f->s, &value))
+    while (scanner_member(&f->base.s, &value))
         read_member(f, &value);
-    return scanner_finish(&f->s) == TG_OK;
+    return scanner_finish(&f->base.s) == TG_OK;
 }
 
-/* --- events alike --------------------------------------------------------------------------------
-
- * Most events of a stream differ from the one before in their text alone. Such an event is compared
- * with the last one's bytes instead of being read; only its strings are checked and measured. */
-
+/* Beside that, it must have exactly one piece of text. */
 static bool brings_text_alone(const struct facts *f)
 {
     bool is_finished = false;
 
     for (int i = 0; i < TG_CHOICES_MAX / 64; i++)
         is_finished = is_finished || f->finished[i] != 0;
-    return f->text_holes == 1 && f->hole_count <= TG_SHAPE_HOLES_MAX && !is_finished &&
-           !f->is_error && !f->is_usage_here && f->usage_end == 0;
-}
-
-static void keep_shape(const struct facts *f, struct tg_event_shape *shape)
-{
-    const char *at = f->s.start;
-    size_t len = 0;
-
-    shape->holes = 0;
-    if (!brings_text_alone(f))
-        return;
-    for (int i = 0; i <= f->hole_count; i++) {
-        const char *const stop = i < f->hole_count ? f->holes[i].ptr : f->s.end;
-
-        shape->len[i] = (size_t)(stop - at);
-        if (shape->len[i] > sizeof(shape->bytes) - len)
-            return;
-        memcpy(shape->bytes + len, at, shape->len[i]);
-        len += shape->len[i];
-        if (i < f->hole_count)
-            at = stop + f->holes[i].len;
-    }
-    shape->holes = f->hole_count;
-    shape->text_hole = f->text_hole;
-}
-
-/* Read the string whose opening quote stands just before `rest`, and cut it off up to its closing
- * one. */
-static bool cut_string(struct span *rest, struct scanner_value *ret_string)
-{
-    struct scanner s;
-
-    scanner_init(&s, span_of(rest->ptr - 1, rest->len + 1));
-    if (!scanner_value(&s, ret_string))
-        return false;
-    *rest = span_from_offset(*rest, ret_string->text.len);
-    return true;
-}
-
-/* ret     bytes of its text
- * return  whether the event has the shape */
-static bool has_shape(const struct tg_event_shape *shape, struct span data, int64_t *ret_text_bytes)
-{
-    const char *piece = shape->bytes;
-    int64_t text_bytes = 0;
-
-    if (shape->holes == 0)
-        return false;
-    for (int i = 0; i <= shape->holes; i++) {
-        struct scanner_value string;
-
-        if (!span_starts_with(data, span_of(piece, shape->len[i])))
-            return false;
-        piece += shape->len[i];
-        data = span_from_offset(data, shape->len[i]);
-        if (i == shape->holes)
-            break;
-        if (!cut_string(&data, &string))
-            return false;
-        if (i == shape->text_hole)
-            text_bytes = (int64_t)scanner_text_bytes(&string);
-    }
-    *ret_text_bytes = text_bytes;
-    return data.len == 0;
+    return !is_finished && !f->base.is_error && !f->is_usage_here && f->base.usage_end == 0;
 }
 
 /* --- into the answer ----------------------------------------------------------------------------
  */
 
-static void keep_text(struct tg_short_text *text, const struct scanner_value *value)
-{
-    struct scanner_value shown = *value;
-
-    if (shown.type == SCANNER_NONE || text->len > 0)
-        return;
-    (void)scanner_unescape(&shown, text->text, sizeof(text->text),
-                           &text->len); /* cut where longer */
-}
-
-static int64_t last_count(const struct tg_answer *answer, enum chat_count count)
-{
-    return answer->wire_counts[count] - 1; /* USAGE_UNKNOWN where there was none */
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static struct usage_parts parts_of(const struct tg_answer *answer)
-{
-    const int64_t hit = last_count(answer, COUNT_CACHE_HIT);
-    const int64_t miss = last_count(answer, COUNT_CACHE_MISS);
-    const int64_t cached =
-        larger(last_count(answer, COUNT_CACHED), last_count(answer, COUNT_CACHED_BESIDE));
-    struct usage_parts parts = {
-        .prompt = last_count(answer, COUNT_PROMPT),
-        .completion = last_count(answer, COUNT_COMPLETION),
-        .total = last_count(answer, COUNT_TOTAL),
-        .cached = larger(larger(cached, last_count(answer, COUNT_CACHED_NUM)), hit),
-        .written = last_count(answer, COUNT_CACHE_WRITE),
-        .reasoning = last_count(answer, COUNT_REASONING),
-        .audio_in = last_count(answer, COUNT_AUDIO_IN),
-        .audio_out = last_count(answer, COUNT_AUDIO_OUT),
-    };
-
-    if (parts.prompt == USAGE_UNKNOWN && hit != USAGE_UNKNOWN && miss != USAGE_UNKNOWN)
-        parts.prompt = hit + miss > TG_COUNT_MAX ? TG_COUNT_MAX : hit + miss;
-    return parts;
-}
-
-/* A provider that repeats its usage never takes it back: all zero behind real counts is a blank. */
-static bool takes_back(const struct facts *f, const struct tg_answer *answer)
-{
-    return f->counts[COUNT_PROMPT] <= 0 && f->counts[COUNT_COMPLETION] <= 0 &&
-           f->counts[COUNT_TOTAL] <= 0 && (answer->flags & TG_ANSWER_HAS_USAGE) != 0 &&
-           (answer->usage.prompt_tokens > 0 || tg_usage_output_tokens(&answer->usage) > 0);
-}
-
-static void keep_usage(const struct facts *f, const struct tg_kind *kind, struct tg_answer *answer)
-{
-    struct usage_parts parts;
-    bool agrees;
-
-    if (takes_back(f, answer)) {
-        answer->flags |= TG_ANSWER_DOUBTFUL;
-        return;
-    }
-    for (int i = 0; i < COUNTS; i++)
-        if (f->counts[i] != USAGE_UNKNOWN)
-            answer->wire_counts[i] = f->counts[i] + 1;
-    parts = parts_of(answer);
-    agrees = usage_take_apart(&parts, kind->flags, &answer->usage) && !f->is_doubtful;
-    answer->flags &= ~(uint32_t)TG_ANSWER_DOUBTFUL; /* the last word replaces the earlier ones */
-    answer->flags |= TG_ANSWER_HAS_USAGE | (agrees ? 0u : (uint32_t)TG_ANSWER_DOUBTFUL);
-}
-
-static void keep_cost(const struct facts *f, struct tg_answer *answer)
-{
-    if (f->cost_nusd == USAGE_UNKNOWN)
-        return;
-    answer->flags |= TG_ANSWER_HAS_COST;
-    answer->provider_cost_nusd = f->cost_nusd;
-    /* With a key of one's own at the upstream, OpenRouter's `cost` is its fee alone. */
-    if (f->is_byok && f->upstream_nusd != USAGE_UNKNOWN)
-        answer->provider_cost_nusd += f->upstream_nusd;
-}
-
 static void keep_facts(const struct facts *f, const struct tg_kind *kind, struct tg_answer *answer)
 {
-    keep_text(&answer->response_id, &f->id);
-    keep_text(&answer->model, &f->model);
-    keep_text(&answer->tier, &f->tier);
-    answer->output_bytes += f->output_bytes;
-    answer->choices_seen = larger(answer->choices_seen, f->choices_seen);
+    openai_keep_facts(&f->base, kind->flags, answer);
+    if (f->choices_seen > answer->choices_seen)
+        answer->choices_seen = f->choices_seen;
     for (int i = 0; i < TG_CHOICES_MAX / 64; i++) {
         const uint64_t added = f->finished[i] & ~answer->finished_mask[i];
 
@@ -782,30 +348,33 @@ static void keep_facts(const struct facts *f, const struct tg_kind *kind, struct
         if (added != 0)
             answer->choices_finished += __builtin_popcountll(added);
     }
-    if (f->has_counts)
-        keep_usage(f, kind, answer);
-    keep_cost(f, answer);
-    answer->raw_usage_start = f->usage_start;
-    answer->raw_usage_end = f->usage_end;
-    if (f->is_error) {
-        answer->flags |= TG_ANSWER_IS_ERROR;
-        keep_text(&answer->error_code, &f->error_code);
+}
+
+static void read_answer(struct tg_span body, bool has_text, const struct tg_kind *kind,
+                        struct tg_answer *answer)
+{
+    struct facts f;
+
+    answer->raw_usage_start = answer->raw_usage_end = 0;
+    if (!read_facts(body, has_text, &f)) {
+        answer->flags |= TG_ANSWER_UNREADABLE;
+        return;
     }
+    keep_facts(&f, kind, answer);
+    if (!f.base.is_error)
+        answer->flags |= TG_ANSWER_IS_COMPLETE;
 }
 
 void openai_chat_read_answer(struct tg_span body, const struct tg_kind *kind,
                              struct tg_answer *answer)
 {
-    struct facts f;
+    read_answer(body, /* has_text= */ false, kind, answer);
+}
 
-    answer->raw_usage_start = answer->raw_usage_end = 0;
-    if (!read_facts(body, &f)) {
-        answer->flags |= TG_ANSWER_UNREADABLE;
-        return;
-    }
-    keep_facts(&f, kind, answer);
-    if (!f.is_error)
-        answer->flags |= TG_ANSWER_IS_COMPLETE;
+void openai_completions_read_answer(struct tg_span body, const struct tg_kind *kind,
+                                    struct tg_answer *answer)
+{
+    read_answer(body, /* has_text= */ true, kind, answer);
 }
 
 /* Whether it is the usage chunk and nothing besides. It has no choices, or, where some servers
@@ -813,57 +382,63 @@ void openai_chat_read_answer(struct tg_span body, const struct tg_kind *kind,
  * choice. */
 static bool is_usage_alone(const struct facts *f, const struct tg_answer *answer)
 {
-    return f->is_usage_here && !f->has_substance && !f->is_error &&
+    return f->is_usage_here && !f->has_substance && !f->base.is_error &&
            (f->choices_seen == 0 || (answer->flags & TG_ANSWER_IS_COMPLETE) != 0);
 }
 
-/* Behind the end nothing is passed on before the settlement. */
-static enum tg_event_action action_of(const struct tg_answer *answer)
-{
-    const uint32_t ends = TG_ANSWER_IS_COMPLETE | TG_ANSWER_IS_ERROR;
+/* What an event is read with. */
+struct setting {
+    const struct tg_request *request;
+    const struct tg_kind *kind;
+    bool has_text; /* as in read_facts */
+};
 
-    return (answer->flags & ends) != 0 ? TG_EVENT_TERMINAL : TG_EVENT_PASS;
-}
-
-/* Data that is not JSON: the end mark, an error in plain words, or what only the client
- * understands. */
-static enum tg_event_action read_other_data(struct span type, struct span data,
-                                            struct tg_answer *answer)
+static enum tg_event_action read_event(struct span type, struct tg_span data,
+                                       const struct setting *setting, struct tg_answer *answer)
 {
-    if (span_equal(span_trim(data), SPAN("[DONE]")))
+    const struct tg_request *const request = setting->request;
+    const bool was_asked_here = (setting->kind->flags & TG_KIND_ASKS_USAGE) != 0 &&
+                                (request->flags & TG_REQUEST_WANTS_USAGE) == 0;
+    int64_t text_bytes;
+    struct facts f;
+
+    assert(request->choices >= 1);
+    answer->events++;
+    answer->raw_usage_start = answer->raw_usage_end = 0;
+    if (type.len == 0 &&
+        answer_has_shape(&answer->shape, span_of(data.ptr, data.len), &text_bytes)) {
+        answer->output_bytes += text_bytes;
+        return openai_action_of(answer);
+    }
+    if (!read_facts(data, setting->has_text, &f))
+        return openai_read_other_data(type, span_of(data.ptr, data.len), answer);
+    f.base.is_error = f.base.is_error || span_equal(type, SPAN("error"));
+    keep_facts(&f, setting->kind, answer);
+    answer->shape.holes = 0;
+    if (brings_text_alone(&f))
+        answer_keep_shape(&f.holes, span_of(data.ptr, data.len), &answer->shape);
+    if (answer->choices_finished >= request->choices)
         answer->flags |= TG_ANSWER_IS_COMPLETE;
-    else if (span_equal(type, SPAN("error")))
-        answer->flags |= TG_ANSWER_IS_ERROR;
-    else if (data.len > 0 && (type.len == 0 || span_equal(type, SPAN("message"))))
-        answer->flags |= TG_ANSWER_UNREADABLE;
-    return action_of(answer);
+    if (was_asked_here && is_usage_alone(&f, answer))
+        return TG_EVENT_DROP;
+    return openai_action_of(answer);
 }
 
 enum tg_event_action openai_chat_read_event(struct tg_span type, struct tg_span data,
                                             const struct tg_request *request,
                                             const struct tg_kind *kind, struct tg_answer *answer)
 {
-    const struct span type_name = span_of(type.ptr, type.len);
-    const bool was_asked_here =
-        (kind->flags & TG_KIND_ASKS_USAGE) != 0 && (request->flags & TG_REQUEST_WANTS_USAGE) == 0;
-    int64_t text_bytes;
-    struct facts f;
+    const struct setting setting = { .request = request, .kind = kind };
 
-    assert(request->choices >= 1 && request->choices <= TG_CHOICES_MAX);
-    answer->events++;
-    answer->raw_usage_start = answer->raw_usage_end = 0;
-    if (type.len == 0 && has_shape(&answer->shape, span_of(data.ptr, data.len), &text_bytes)) {
-        answer->output_bytes += text_bytes;
-        return action_of(answer);
-    }
-    if (!read_facts(data, &f))
-        return read_other_data(type_name, span_of(data.ptr, data.len), answer);
-    f.is_error = f.is_error || span_equal(type_name, SPAN("error"));
-    keep_facts(&f, kind, answer);
-    keep_shape(&f, &answer->shape);
-    if (answer->choices_finished >= request->choices)
-        answer->flags |= TG_ANSWER_IS_COMPLETE;
-    if (was_asked_here && is_usage_alone(&f, answer))
-        return TG_EVENT_DROP;
-    return action_of(answer);
+    return read_event(span_of(type.ptr, type.len), data, &setting, answer);
+}
+
+enum tg_event_action openai_completions_read_event(struct tg_span type, struct tg_span data,
+                                                   const struct tg_request *request,
+                                                   const struct tg_kind *kind,
+                                                   struct tg_answer *answer)
+{
+    const struct setting setting = { .request = request, .kind = kind, .has_text = true };
+
+    return read_event(span_of(type.ptr, type.len), data, &setting, answer);
 }

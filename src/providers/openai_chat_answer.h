@@ -20,4 +20,13 @@ enum tg_event_action openai_chat_read_event(struct tg_span type, struct tg_span 
                                             const struct tg_request *request,
                                             const struct tg_kind *kind, struct tg_answer *answer);
 
+/* The same for POST /completions, where a choice holds its text itself. */
+void openai_completions_read_answer(struct tg_span body, const struct tg_kind *kind,
+                                    struct tg_answer *answer);
+
+enum tg_event_action openai_completions_read_event(struct tg_span type, struct tg_span data,
+                                                   const struct tg_request *request,
+                                                   const struct tg_kind *kind,
+                                                   struct tg_answer *answer);
+
 #endif

@@ -9,6 +9,25 @@ static const struct {
     const char *dialect;
 } calls[] = {
     { { "/chat/completions", 17 }, "openai-chat" },
+    { { "/responses", 10 }, "openai-responses" },
+    { { "/embeddings", 11 }, "openai-embeddings" },
+    { { "/completions", 12 }, "openai-completions" },
+    { { "/moderations", 12 }, "openai-moderations" },
+    { { "/messages", 9 }, "anthropic-messages" },
+    { { "/messages/count_tokens", 22 }, "anthropic-count-tokens" },
+};
+
+/* What may be asked of a model in Google's paths, behind the last ':'. */
+static const struct verb {
+    struct span name;
+    const char *dialect;
+    bool asks_stream;
+} verbs[] = {
+    { { "generateContent", 15 }, "gemini-generate", false },
+    { { "streamGenerateContent", 21 }, "gemini-generate", true },
+    { { "countTokens", 11 }, "gemini-count", false },
+    { { "embedContent", 12 }, "gemini-embed", false },
+    { { "batchEmbedContents", 18 }, "gemini-embed-batch", false },
 };
 
 struct span guard_query_value(struct span query, struct span name)
@@ -102,19 +121,84 @@ static bool is_provider_name(struct span name)
     return true;
 }
 
+static const struct verb *find_verb(struct span name)
+{
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (span_equal(name, verbs[i].name))
+            return &verbs[i];
+    }
+    return NULL;
+}
+
+/* Whether a model's name could be read as another path by a server that decodes it first. */
+static bool is_misleading(struct span model)
+{
+    struct span piece;
+    size_t at;
+
+    if (span_find(model, SPAN(".."), &at))
+        return true;
+    while (span_cut(&model, ':', &piece))
+        if (find_verb(piece) != NULL)
+            return true;
+    return false;
+}
+
+/* Take "models/x:generateContent" apart; the verb follows the last colon, which may be escaped. */
+static enum tg_status match_verb(struct span path, struct arena *arena, struct guard_path *ret_path)
+{
+    const struct span models = SPAN("models/");
+    const struct verb *verb;
+    struct span model;
+    size_t colon;
+
+    TRY(decode_segment(span_from_offset(path, 1), arena, &model));
+    colon = model.len;
+    while (colon > 0 && model.ptr[colon - 1] != ':')
+        colon--;
+    verb = find_verb(span_from_offset(model, colon));
+    if (verb == NULL || colon == 0)
+        return TG_NO_ROUTE;
+    model.len = colon - 1;
+    if (span_starts_with(model, models))
+        model = span_from_offset(model, models.len);
+    if (model.len == 0)
+        return TG_NO_ROUTE;
+    if (is_misleading(model))
+        return TG_INVALID;
+    ret_path->dialect = ret_path->voice = catalogue_dialect(span_from(verb->dialect));
+    ret_path->call = (struct tg_path){ { model.ptr, model.len }, verb->asks_stream };
+    return TG_OK;
+}
+
+/* A call by POST, once its dialect is known. */
+static enum tg_status enter_call(const struct http_head *head, struct guard_path *ret_path)
+{
+    ret_path->door = GUARD_CALL;
+    if (head->wants_upgrade)
+        return TG_UPGRADE_REQUIRED;
+    return head->method == METHOD_POST ? TG_OK : TG_METHOD_NOT_ALLOWED;
+}
+
 /* Match what follows an optional provider prefix. */
 static enum tg_status match_rest(struct span path, const struct http_head *head,
                                  struct arena *arena, struct guard_path *ret_path)
 {
     const bool reads = head->method == METHOD_GET || head->method == METHOD_HEAD;
+    bool is_google = strip(&path, SPAN("/v1beta"));
 
-    strip(&path, SPAN("/v1"));
-    ret_path->dialect = find_call(path);
-    if (ret_path->dialect != NULL) {
-        ret_path->door = GUARD_CALL;
-        if (head->wants_upgrade)
-            return TG_UPGRADE_REQUIRED;
-        return head->method == METHOD_POST ? TG_OK : TG_METHOD_NOT_ALLOWED;
+    if (is_google && strip(&path, SPAN("/openai")))
+        is_google = false;
+    else if (!is_google)
+        (void)strip(&path, SPAN("/v1")); /* with it or without */
+    ret_path->dialect = is_google ? NULL : find_call(path);
+    ret_path->voice = is_google ? catalogue_dialect(SPAN("gemini-generate")) : ret_path->dialect;
+    if (ret_path->dialect != NULL)
+        return enter_call(head, ret_path);
+    if (head->method == METHOD_POST && (span_starts_with(path, SPAN("/models/")) ||
+                                        span_starts_with(path, SPAN("/tunedModels/")))) {
+        TRY(match_verb(path, arena, ret_path));
+        return enter_call(head, ret_path);
     }
     if (!strip(&path, SPAN("/models")))
         return head->wants_upgrade ? TG_UPGRADE_REQUIRED : TG_NO_ROUTE;
@@ -133,7 +217,9 @@ static bool escapes_only_in_model(struct span path)
 
     if (!span_find_byte(path, '%', &at))
         return true;
-    return span_find(path, SPAN("/models/"), &models) && models < at;
+    path.len = at;
+    return span_find(path, SPAN("/models/"), &models) ||
+           span_find(path, SPAN("/tunedModels/"), &models);
 }
 
 enum tg_status guard_match(const struct http_head *head, struct arena *arena,
@@ -165,9 +251,18 @@ enum tg_status guard_match(const struct http_head *head, struct arena *arena,
     rest = span_from_offset(path, 1);
     (void)span_cut(&rest, '/', &ret_path->prefix);
     if (!is_provider_name(ret_path->prefix) || span_equal(ret_path->prefix, SPAN("v1")) ||
-        rest.len == 0)
+        span_equal(ret_path->prefix, SPAN("v1beta")) || rest.len == 0)
         return TG_NO_ROUTE;
     return match_rest(span_of(rest.ptr - 1, rest.len + 1), head, arena, ret_path);
+}
+
+const struct tg_dialect *guard_caller(const struct http_head *head, const struct guard_path *path)
+{
+    if (path->voice != NULL)
+        return path->voice;
+    if (head != NULL && http_field(head, SPAN("anthropic-version")) != NULL)
+        return catalogue_dialect(SPAN("anthropic-messages"));
+    return NULL;
 }
 
 static const struct span credential_fields[] = {

@@ -20,6 +20,7 @@ struct guard_path {
     enum guard_door door;
     const struct tg_dialect *dialect; /* of GUARD_CALL */
     struct tg_path call;              /* of GUARD_CALL: what its path says of it */
+    const struct tg_dialect *voice;   /* whose clients ask by such a path; NULL: it does not say */
     struct span prefix;               /* first segment that may name a provider; empty: none */
     struct span rest;                 /* decoded; in the arena or in the target */
     struct span query;                /* behind '?', not decoded */
@@ -28,9 +29,14 @@ struct guard_path {
 /* Match a request's target. Only a model segment may have escapes: %3A %2F %40 and unreserved
  * characters are decoded; any other '%' in a path is refused.
  *
+ * ret     written whatever comes of it: `voice` holds for an answer that says what is wrong
  * Errors  TG_NO_ROUTE, TG_METHOD_NOT_ALLOWED, TG_UPGRADE_REQUIRED, TG_INVALID */
 TG_MUST_CHECK enum tg_status guard_match(const struct http_head *head, struct arena *arena,
                                          struct guard_path *ret_path);
+
+/* The dialect that a caller reads answers of ours in: that of the path, else the one that its
+ * fields speak of. NULL: nothing says so. head may be NULL: it could not be read. */
+const struct tg_dialect *guard_caller(const struct http_head *head, const struct guard_path *path);
 
 /* The credential that a request presents: `Authorization: Bearer`, `x-api-key`, `x-goog-api-key`,
  * `api-key`, `?key=`, in that order; the first that begins `tgk_`, else the first present. Empty:

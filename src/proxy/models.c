@@ -5,16 +5,25 @@
 #include "base/map.h"
 #include "base/money.h"
 #include "base/try.h"
+#include "providers/anthropic.h"
+#include "providers/catalogue.h"
+#include "providers/gemini.h"
+
+#include <stdio.h>
 
 #define NAMES_MAX         200000
 #define NAMES_FIRST_BYTES 4096
 #define NAMES_BYTES_MAX   ((size_t)NAMES_MAX * 32)
 
+/* When a model was made: no provider's list and no price says so. */
+#define NEVER "1970-01-01T00:00:00Z"
+
 /* A list being written. */
 struct listing {
     const struct models_query *query;
     struct json_writer writer;
-    struct map names; /* of struct span: what stands in it */
+    struct span first, last; /* of the ids; empty: none yet */
+    struct map names;        /* of struct span: what stands in it */
     struct arena arena;
 };
 
@@ -23,14 +32,80 @@ static bool is_name(const void *value, const void *key)
     return span_equal(*(const struct span *)value, *(const struct span *)key);
 }
 
-static void put_model(struct json_writer *writer, const char *name, struct span id,
-                      const struct target *target)
+static bool is_anthropic(const struct models_query *query)
 {
-    json_open_object(writer, name);
+    return query->caller == &anthropic_messages_dialect;
+}
+
+static bool is_google(const struct models_query *query)
+{
+    return query->caller == &gemini_generate_dialect;
+}
+
+/* Google's lists write "models/x" for what its paths and prices call "x". */
+static struct span bare(const struct models_query *query, struct span id)
+{
+    const struct span models = SPAN("models/");
+
+    return is_google(query) && span_starts_with(id, models) ? span_from_offset(id, models.len) : id;
+}
+
+/* What a model is for: no list and no price says so but its name. */
+static void put_google_model(struct json_writer *writer, struct span id)
+{
+    const char *const collection = span_starts_with(id, SPAN("tunedModels/")) ? "" : "models/";
+    char name[TG_MODEL_MAX + sizeof("models/")];
+    size_t at;
+
+    (void)snprintf(name, sizeof(name), "%s%.*s", collection, SPAN_ARG(id));
+    json_string(writer, "name", name);
+    json_text(writer, "displayName", id);
+    json_open_array(writer, "supportedGenerationMethods");
+    if (span_find(id, SPAN("embedding"), &at)) {
+        json_string(writer, NULL, "embedContent");
+        json_string(writer, NULL, "batchEmbedContents");
+    } else {
+        json_string(writer, NULL, "generateContent");
+        json_string(writer, NULL, "streamGenerateContent");
+    }
+    json_string(writer, NULL, "countTokens");
+    json_close_array(writer);
+}
+
+static void put_openai_model(struct json_writer *writer, struct span id,
+                             const struct target *target)
+{
     json_text(writer, "id", id);
     json_string(writer, "object", "model");
-    json_int(writer, "created", 0); /* no provider's list and no price says when */
+    json_int(writer, "created", 0); /* as NEVER */
     json_string(writer, "owned_by", target->name);
+}
+
+static void put_anthropic_model(struct json_writer *writer, struct span id)
+{
+    json_string(writer, "type", "model");
+    json_text(writer, "id", id);
+    json_text(writer, "display_name", id);
+    json_string(writer, "created_at", NEVER);
+    json_string(writer, "lifecycle", "active");
+    json_null(writer, "deprecated_at");
+    json_null(writer, "retires_at");
+    json_null(writer, "line");
+    json_null(writer, "max_input_tokens");
+    json_null(writer, "max_tokens");
+    json_null(writer, "capabilities");
+}
+
+static void put_model(const struct models_query *query, struct json_writer *writer, struct span id,
+                      const struct target *target)
+{
+    json_open_object(writer, NULL);
+    if (is_anthropic(query))
+        put_anthropic_model(writer, id);
+    else if (is_google(query))
+        put_google_model(writer, id);
+    else
+        put_openai_model(writer, id, target);
     json_close_object(writer);
 }
 
@@ -47,7 +122,10 @@ static enum tg_status add(struct listing *listing, struct span id, const struct 
         return TG_NO_MEMORY;
     *kept = id; /* the snapshot's, for this turn */
     TRY(map_add(&listing->names, hash, kept));
-    put_model(&listing->writer, NULL, id, target);
+    put_model(listing->query, &listing->writer, id, target);
+    if (listing->first.len == 0)
+        listing->first = id;
+    listing->last = id;
     return TG_OK;
 }
 
@@ -58,7 +136,7 @@ static enum tg_status add_target(struct listing *listing, const struct target *t
     size_t cursor = 0;
 
     for (int i = 0; i < target->model_count; i++)
-        TRY(add(listing, span_from(target->models[i]), target));
+        TRY(add(listing, bare(listing->query, span_from(target->models[i])), target));
     if (book == NULL || target->kind->book == NULL)
         return TG_OK;
     while (book_next_model(book, span_from(target->kind->book), &cursor, &name))
@@ -69,27 +147,52 @@ static enum tg_status add_target(struct listing *listing, const struct target *t
 /* Whether calls can reach it here, and are asked about it. */
 static bool is_listed(const struct models_query *query, const struct target *target)
 {
+    if ((is_anthropic(query) || is_google(query)) &&
+        catalogue_speech(target->kind, query->caller) == NULL)
+        return false;
     return target->kind->speaks[0].dialect != NULL &&
            (query->provider.len == 0 || span_equal(query->provider, span_from(target->name)));
 }
 
+static void put_id(struct json_writer *writer, const char *name, struct span id)
+{
+    if (id.len > 0)
+        json_text(writer, name, id);
+    else
+        json_null(writer, name);
+}
+
+/* What stands behind the models. */
+static void end_list(struct listing *listing)
+{
+    struct json_writer *const writer = &listing->writer;
+
+    json_close_array(writer);
+    if (is_anthropic(listing->query)) {
+        json_bool(writer, "has_more", false);
+        put_id(writer, "first_id", listing->first);
+        put_id(writer, "last_id", listing->last);
+    }
+    json_close_object(writer);
+}
+
 enum tg_status models_put_list(const struct models_query *query, struct buf *out)
 {
-    struct listing listing = { .query = query };
+    struct listing listing = { .query = query, .first = SPAN_EMPTY, .last = SPAN_EMPTY };
     enum tg_status status = TG_OK;
 
     map_init(&listing.names, NAMES_MAX);
     arena_init(&listing.arena, NAMES_FIRST_BYTES, NAMES_BYTES_MAX);
     json_begin(&listing.writer, out);
     json_open_object(&listing.writer, NULL);
-    json_string(&listing.writer, "object", "list");
-    json_open_array(&listing.writer, "data");
+    if (query->caller == NULL)
+        json_string(&listing.writer, "object", "list");
+    json_open_array(&listing.writer, is_google(query) ? "models" : "data");
     for (int i = 0; i < query->targets->count && status == TG_OK; i++) {
         if (is_listed(query, query->targets->target[i]))
             status = add_target(&listing, query->targets->target[i]);
     }
-    json_close_array(&listing.writer);
-    json_close_object(&listing.writer);
+    end_list(&listing);
     map_fini(&listing.names);
     arena_fini(&listing.arena);
     return status == TG_OK ? buf_status(out) : TG_NO_MEMORY;
@@ -98,7 +201,7 @@ enum tg_status models_put_list(const struct models_query *query, struct buf *out
 static bool has_model(const struct models_query *query, const struct target *target, struct span id)
 {
     for (int i = 0; i < target->model_count; i++) {
-        if (span_equal(span_from(target->models[i]), id))
+        if (span_equal(bare(query, span_from(target->models[i])), id))
             return true;
     }
     return query->book != NULL && target->kind->book != NULL &&
@@ -128,7 +231,7 @@ enum tg_status models_put_one(const struct models_query *query, struct span id, 
             (!has_model(query, target, id) && !has_model(query, target, without_name(id, target))))
             continue;
         json_begin(&writer, out);
-        put_model(&writer, NULL, id, target);
+        put_model(query, &writer, id, target);
         return buf_status(out);
     }
     return TG_MODEL_NOT_FOUND;

@@ -7,8 +7,10 @@
 #include "quota/own.h"
 #include "routing/target.h"
 
-/* What a key may see on the client listener: the models it may use and what it is. In the shape of
- * OpenAI and, for the key, of OpenRouter. Pure. */
+/* What a key may see on the client listener: the models it may use and what it is. Lists are in the
+ * shape that the caller's clients read, OpenAI's, Anthropic's or Google's; the key is in
+ * OpenRouter's. Pure.
+ */
 
 #define MODELS_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
@@ -16,12 +18,15 @@
 struct models_query {
     const struct key_entry *key;
     const struct targets *targets;
-    const struct book *book; /* may be NULL */
-    struct span provider;    /* that one alone; empty: all */
+    const struct book *book;         /* may be NULL */
+    struct span provider;            /* that one alone; empty: all */
+    const struct tg_dialect *caller; /* whose shape; NULL: OpenAI's */
 };
 
 /* Append {"object":"list","data":[...]}: what the book has of each provider's kind and what is in
  * the provider's own list, as far as the key allows it; each name once, under the oldest provider.
+ * In Anthropic's shape, {"data":[...],"has_more":false,...}, and in Google's, {"models":[...]}, of
+ * the providers that speak its dialect.
  *
  * Errors  TG_NO_MEMORY: also where it would be larger than `out` may be */
 TG_MUST_CHECK enum tg_status models_put_list(const struct models_query *query, struct buf *out);

@@ -25,7 +25,7 @@ static void reply(struct server_conn *conn, const struct models_key *key, struct
     buf_init(&out, MODELS_BYTES_MAX);
     models_put_key(key, &out);
     if (buf_status(&out) == TG_OK)
-        reply_json(conn, 200, buf_span(&out), request_id);
+        reply_json(conn, NULL, buf_span(&out), request_id);
     else
         reply_error(conn, NULL, TG_NO_MEMORY, SPAN_EMPTY, request_id);
 }

@@ -14,6 +14,7 @@ void relay_init(struct relay *relay)
     buf_init(&relay->withheld, RELAY_METERED_MAX);
     buf_init(&relay->raw_usage, LEDGER_RAW_USAGE_MAX);
     sse_init(&relay->sse);
+    json_array_init(&relay->array);
 }
 
 static size_t bytes_held(const struct relay *relay)
@@ -188,6 +189,20 @@ static void drop_event(struct relay *relay, const struct sse_event *event, struc
     relay->drops_lf = bytes.ptr[bytes.len - 1] == '\r';
 }
 
+static bool next_event(struct relay *relay, struct span pending, struct sse_event *ret_event)
+{
+    if (relay->framing == TG_FRAMING_ARRAY)
+        return json_array_next(&relay->array, pending, ret_event);
+    return sse_next(&relay->sse, pending, ret_event);
+}
+
+static bool last_event(struct relay *relay, struct span pending, struct sse_event *ret_event)
+{
+    if (relay->framing == TG_FRAMING_ARRAY)
+        return json_array_last(&relay->array, pending, ret_event);
+    return sse_last(&relay->sse, pending, ret_event);
+}
+
 /* Read the whole events at the front of `bytes`; runs of them that pass go out together.
  *
  * return  bytes taken */
@@ -197,7 +212,7 @@ static size_t scan_events(struct relay *relay, struct span bytes)
     size_t taken = 0;
     size_t run = 0; /* begin of what passes and is not out yet */
 
-    while (sse_next(&relay->sse, span_from_offset(bytes, taken), &event)) {
+    while (next_event(relay, span_from_offset(bytes, taken), &event)) {
         const enum tg_event_action action = read_event(relay, &event);
         const bool has_flowed = relay->flowed > 0;
         const bool has_dropped_lf = relay->drops_lf && event.bytes.ptr[0] == '\n';
@@ -253,7 +268,7 @@ static void read_last_event(struct relay *relay)
     const uint32_t was_unreadable = relay->answer->flags & TG_ANSWER_UNREADABLE;
     struct sse_event event;
 
-    if (!sse_last(&relay->sse, buf_span(&relay->pending), &event))
+    if (!last_event(relay, buf_span(&relay->pending), &event))
         return;
     if (read_event(relay, &event) == TG_EVENT_DROP && relay->flowed == 0)
         buf_clear(&relay->pending);
@@ -265,10 +280,24 @@ static void read_last_event(struct relay *relay)
 /* --- in -----------------------------------------------------------------------------------------
  */
 
-static bool is_event_stream(const struct http_head *head)
+static bool has_type(const struct http_head *head, struct span type)
 {
-    return span_starts_with_nocase(http_value(head, SPAN("content-type")),
-                                   SPAN("text/event-stream"));
+    return span_starts_with_nocase(http_value(head, SPAN("content-type")), type);
+}
+
+/* How an answer is cut into events; NONE: not at all. An array may be an answer in one piece as
+ * well: it is a stream where one was asked for, and is no error's. */
+static enum tg_framing framing_of(const struct relay *relay, const struct http_head *head)
+{
+    const uint32_t framings = relay->dialect->framings;
+
+    if ((framings & TG_FRAMING_SSE) != 0 && has_type(head, SPAN("text/event-stream")))
+        return TG_FRAMING_SSE;
+    if ((framings & TG_FRAMING_ARRAY) != 0 && head->status == 200 &&
+        (relay->request->flags & TG_REQUEST_STREAM) != 0 &&
+        has_type(head, SPAN("application/json")))
+        return TG_FRAMING_ARRAY;
+    return TG_FRAMING_NONE;
 }
 
 static bool is_encoded(const struct http_head *head)
@@ -284,10 +313,11 @@ void relay_begin(struct relay *relay, const struct http_head *head,
     upstream_put_answer_fields(head, extras, &relay->head);
     relay->content_length = head->content_length;
     relay->mode = RELAY_PLAIN;
+    relay->framing = framing_of(relay, head);
     if (is_encoded(head)) {
         stop_reading(relay);
         relay->is_encoded = true;
-    } else if (is_event_stream(head) && (relay->dialect->framings & TG_FRAMING_SSE) != 0) {
+    } else if (relay->framing != TG_FRAMING_NONE) {
         relay->mode = RELAY_EVENTS;
         if (relay->conn != NULL)
             send_head(relay, -1, false, 0);

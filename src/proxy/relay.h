@@ -2,6 +2,7 @@
 #define PROXY_RELAY_H
 
 #include "net/server.h"
+#include "providers/json_array.h"
 #include "providers/sse.h"
 #include "tollgate/provider.h"
 
@@ -10,8 +11,8 @@
  *
  *   PLAIN    all of it is withheld up to RELAY_PLAIN_MAX, its head too; beyond that its last
  *            RELAY_TAIL_BYTES
- *   EVENTS   whole events pass at once, a partial one waits for its end (at most
- *            RELAY_EVENT_WAIT_MAX, then it flows); the terminal event and all after it are withheld
+ *   EVENTS   whole events, or elements of an array, pass at once, a partial one waits for its end
+ * (at most RELAY_EVENT_WAIT_MAX, then it flows); the terminal event and all after it are withheld
  *   OPAQUE   cannot be read: all but the last RELAY_TAIL_BYTES pass
  *
  * Invariants
@@ -40,7 +41,9 @@ struct relay {
     const struct tg_request *request;
     struct tg_answer *answer;
     enum relay_mode mode;
+    enum tg_framing framing; /* of EVENTS */
     struct sse sse;
+    struct json_array array;
     struct buf head;        /* the answer's head so far */
     struct buf pending;     /* came, not handed on or not read yet */
     size_t flowed;          /* bytes at the front of `pending` that are with the client already */

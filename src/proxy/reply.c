@@ -7,22 +7,26 @@
 #define HEAD_MAX       1024
 #define RETRY_SECONDS  "2"
 
-static void put_head(struct buf *out, struct server_conn *conn, int http_status,
+static void put_head(struct buf *out, const struct tg_dialect *dialect, int http_status,
                      struct span request_id)
 {
     buf_put_text(out, "HTTP/1.1 ");
     buf_put_int(out, http_status);
     buf_put_text(out, " \r\nContent-Type: application/json\r\nx-request-id: ");
     buf_put_span(out, request_id);
+    if (dialect != NULL && (dialect->flags & TG_DIALECT_REQUEST_ID) != 0) {
+        buf_put_text(out, "\r\nrequest-id: ");
+        buf_put_span(out, request_id);
+    }
     buf_put_text(out, "\r\nCache-Control: no-store\r\n");
-    if (!server_keeps_alive(conn))
-        buf_put_text(out, "Connection: close\r\n");
-    else if (server_is_http10(conn))
-        buf_put_text(out, "Connection: keep-alive\r\n");
 }
 
 static void put_body(struct buf *out, struct server_conn *conn, struct span body)
 {
+    if (!server_keeps_alive(conn))
+        buf_put_text(out, "Connection: close\r\n");
+    else if (server_is_http10(conn))
+        buf_put_text(out, "Connection: keep-alive\r\n");
     buf_put_text(out, "Content-Length: ");
     buf_put_int(out, (int64_t)body.len);
     buf_put(out, "\r\n\r\n", 4);
@@ -40,12 +44,13 @@ static void send_all(struct server_conn *conn, const struct buf *out)
     server_finish(conn, server_keeps_alive(conn));
 }
 
-void reply_json(struct server_conn *conn, int http_status, struct span body, struct span request_id)
+void reply_json(struct server_conn *conn, const struct tg_dialect *dialect, struct span body,
+                struct span request_id)
 {
     AUTO(buf) out = { 0 };
 
     buf_init(&out, 1024 + body.len);
-    put_head(&out, conn, http_status, request_id);
+    put_head(&out, dialect, 200, request_id);
     put_body(&out, conn, body);
     send_all(conn, &out);
 }
@@ -82,7 +87,7 @@ static void send_error(struct server_conn *conn, const struct tg_dialect *dialec
         dialect = catalogue_dialect(SPAN("openai-chat"));
     len = dialect->write_error(error, body, sizeof(body));
     buf_init(&out, HEAD_MAX + len);
-    put_head(&out, conn, info->http, span_of(error->request_id.ptr, error->request_id.len));
+    put_head(&out, dialect, info->http, span_of(error->request_id.ptr, error->request_id.len));
     buf_put_text(&out, info->may_retry ? "x-should-retry: true\r\n" : "x-should-retry: false\r\n");
     if (error->refusal != NULL)
         put_refusal(&out, error->refusal);

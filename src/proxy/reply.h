@@ -23,7 +23,7 @@ void reply_refusal(struct server_conn *conn, const struct tg_dialect *dialect,
                    const struct tg_error *error);
 
 /* Answer a JSON document; to a HEAD, its head alone. */
-void reply_json(struct server_conn *conn, int http_status, struct span body,
+void reply_json(struct server_conn *conn, const struct tg_dialect *dialect, struct span body,
                 struct span request_id);
 
 #endif

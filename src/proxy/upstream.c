@@ -29,6 +29,7 @@ static const char *const request_denied[] = {
     [13] = "authorization",
     [14] = "content-length true-client-ip openai-project x-goog-api-key",
     [15] = "accept-encoding",
+    [16] = "x-goog-fieldmask", /* would leave the usage out of the answer */
     [17] = "transfer-encoding",
     [19] = "openai-organization x-goog-user-project",
 };
@@ -237,25 +238,60 @@ static void put_escaped(struct buf *out, struct span text)
     }
 }
 
+/* A model as Google names it: a tuned one in a collection of its own. */
+static void put_resource(struct buf *out, struct span model)
+{
+    const struct span tuned = SPAN("tunedModels/");
+    const bool is_tuned = span_starts_with(model, tuned);
+
+    buf_put_span(out, is_tuned ? tuned : SPAN("models/"));
+    put_escaped(out, is_tuned ? span_from_offset(model, tuned.len) : model);
+}
+
+static void put_dialect_path(struct buf *out, const struct upstream_request *request,
+                             const char *path)
+{
+    const char *const open = strchr(path, '{');
+    const char *const close = open != NULL ? strchr(open, '}') : NULL;
+
+    if (close == NULL) {
+        buf_put_text(out, path);
+        return;
+    }
+    buf_put(out, path, (size_t)(open - path));
+    if (strncmp(open, "{resource}", strlen("{resource}")) == 0)
+        put_resource(out, request->routed_model);
+    else
+        put_escaped(out, request->routed_model);
+    buf_put_text(out, close + 1);
+}
+
+/* Without the version at its front that the base URL ends with: who wrote it there has meant one.
+ */
+static const char *without_version(const char *path, const char *base_path)
+{
+    const char *const end = path[0] == '/' ? strchr(path + 1, '/') : NULL;
+
+    if (end == NULL || path[1] != 'v' || path[2] < '0' || path[2] > '9' ||
+        !span_ends_with(span_from(base_path), span_of(path, (size_t)(end - path))))
+        return path;
+    return end;
+}
+
 static void put_path(struct buf *out, const struct upstream_request *request,
                      const struct tg_speech *speech)
 {
     const struct tg_dialect *dialect = request->dialect;
     const char *path = dialect->upstream_path;
-    const char *brace;
 
     if (request->is_stream && dialect->upstream_stream_path != NULL)
         path = dialect->upstream_stream_path;
     buf_put_text(out, request->target->base_path);
     if (speech->path != NULL)
-        buf_put_text(out, speech->path);
-    brace = strstr(path, "{model}");
-    if (brace != NULL) {
-        buf_put(out, path, (size_t)(brace - path));
-        put_escaped(out, request->routed_model);
-        path = brace + strlen("{model}");
-    }
-    buf_put_text(out, path);
+        buf_put_text(out, without_version(speech->path, request->target->base_path));
+    else
+        path = without_version(path, request->target->base_path);
+    put_dialect_path(out, request, path);
 }
 
 static void put_request_head(const struct upstream_request *request, struct buf *out)
@@ -431,6 +467,9 @@ void upstream_put_answer_fields(const struct http_head *head,
     if (theirs.len > 0)
         put_field(out, SPAN("x-upstream-request-id"), theirs);
     put_field(out, SPAN("x-request-id"), extras->request_id);
+    if ((extras->dialect->flags & TG_DIALECT_REQUEST_ID) != 0 &&
+        http_field(head, SPAN("request-id")) == NULL)
+        put_field(out, SPAN("request-id"), extras->request_id);
     if (has_rates)
         rates_put(extras->rates, extras->dialect, out);
     if (extras->max_output_tokens > 0) {

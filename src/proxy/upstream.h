@@ -60,8 +60,9 @@ struct upstream_answer_extras {
 };
 
 /* Append the status line and what passes of the provider's fields, with our request id; the
- * provider's own goes on as x-upstream-request-id. Where a minute's limit of ours applies, its
- * numbers stand in place of the provider's. */
+ * provider's own goes on as x-upstream-request-id, and as request-id as it came. In a dialect whose
+ * clients look there, ours takes its place where the provider sent none. Where a minute's limit of
+ * ours applies, its numbers stand in place of the provider's. */
 void upstream_put_answer_fields(const struct http_head *head,
                                 const struct upstream_answer_extras *extras, struct buf *out);
 

@@ -34,6 +34,19 @@ static enum tg_status on_check(void *context, const struct http_head *head, cons
     return status;
 }
 
+/* Whose errors a caller reads that may not even have been heard out. */
+static const struct tg_dialect *caller_of(const struct http_head *head)
+{
+    struct guard_path path = { .voice = NULL };
+    struct arena arena;
+
+    arena_init(&arena, PATH_ARENA_BYTES, HTTP_HEAD_MAX);
+    if (head != NULL && head->target.len > 0 && guard_match(head, &arena, &path) == TG_NO_MEMORY)
+        path.voice = NULL;
+    arena_fini(&arena);
+    return guard_caller(head, &path);
+}
+
 static void on_refuse(void *context, struct server_conn *conn, const struct http_head *head,
                       enum tg_status status, const char *why)
 {
@@ -41,20 +54,21 @@ static void on_refuse(void *context, struct server_conn *conn, const struct http
     char id[ID_TEXT_SIZE];
     int64_t call_id;
 
-    (void)head;
     next_id(worker, &call_id, id);
-    reply_error(conn, NULL, status, span_from(why), span_from(id));
+    reply_error(conn, caller_of(head), status, span_from(why), span_from(id));
 }
 
 /* Answer with what the key behind a door may see. */
 static enum tg_status read_door(const struct worker *worker, const struct key_entry *key,
-                                const struct guard_path *path, struct buf *out)
+                                const struct guard_path *path, const struct tg_dialect *caller,
+                                struct buf *out)
 {
     const struct models_query query = {
         .key = key,
         .targets = target_store_get(worker->services->targets),
         .book = snapshot_get(worker->services->book),
         .provider = path->prefix,
+        .caller = caller,
     };
 
     switch (path->door) {
@@ -75,6 +89,7 @@ static enum tg_status read_door(const struct worker *worker, const struct key_en
 static void serve_door(struct worker *worker, struct server_conn *conn,
                        const struct http_head *head, const struct guard_path *path, struct span id)
 {
+    const struct tg_dialect *caller = guard_caller(head, path);
     const struct key_entry *key = NULL;
     enum tg_status status = TG_OK;
     AUTO(buf) out = { 0 };
@@ -91,11 +106,11 @@ static void serve_door(struct worker *worker, struct server_conn *conn,
         return;
     }
     if (status == TG_OK)
-        status = read_door(worker, key, path, &out);
+        status = read_door(worker, key, path, caller, &out);
     if (status == TG_OK)
-        reply_json(conn, 200, buf_span(&out), id);
+        reply_json(conn, caller, buf_span(&out), id);
     else
-        reply_error(conn, NULL, status, SPAN_EMPTY, id);
+        reply_error(conn, caller, status, SPAN_EMPTY, id);
 }
 
 static void on_request(void *context, struct server_conn *conn, const struct http_head *head)
@@ -113,7 +128,7 @@ static void on_request(void *context, struct server_conn *conn, const struct htt
     if (status == TG_INVALID)
         server_close_after(conn);
     if (status != TG_OK)
-        reply_error(conn, NULL, status, SPAN_EMPTY, span_from(id));
+        reply_error(conn, guard_caller(head, &path), status, SPAN_EMPTY, span_from(id));
     else if (path.door == GUARD_CALL)
         exchange_start(worker, conn, head, &path, call_id);
     else

@@ -237,6 +237,7 @@ static enum tg_status check_kind(struct account_job *account, struct err *err)
         account->problem_pointer = "/base_url";
     /* A server of one's own may need none; a provider's own address does. */
     if (status == TG_OK && kind->auth != TG_AUTH_NONE &&
+        (kind->flags & TG_KIND_MAY_LACK_SECRET) == 0 &&
         !(input->has_base_url && input->base_url.len > 0) &&
         !(input->has_secret && input->secret.len > 0))
         return account_fail(account, err, "/secret", "secret must be given for this kind");

@@ -3,8 +3,11 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/json.h"
 
 /* What the sandbox answers to one chat request: pure, bytes in, bytes out. */
+
+#define CHAT_TEXT_MAX ((size_t)32 << 20)
 
 struct chat {
     bool is_slow;
@@ -18,10 +21,43 @@ struct chat {
     bool is_cut;               /* by the maximum asked for */
     struct buf text;           /* the answer */
     size_t at;                 /* of a stream: bytes of text sent */
+    int64_t events;            /* of a stream, sent; Google's alone counts them */
+    int64_t sent_tokens;       /* of a stream, so far; as above */
+    bool is_array;             /* of a stream: Google's, as an array */
     int step; /* of a stream: 0 role, 1 words, 2 finish, 3 usage, 4 [DONE], 5 end */
 };
 
 void chat_fini(struct chat *chat);
+
+/* --- what the sandbox's dialects share -------------------------------------------------------- */
+
+/* Words of a text: what it counts as tokens. */
+int64_t chat_count_words(struct span s);
+/* Where the word that begins at or behind `at` ends; s.len where there is none. */
+size_t chat_word_end(struct span s, size_t at);
+/* Append the text of a content: a string, or an array of parts with text. */
+void chat_put_content(const cJSON *content, struct buf *out);
+/* Count all of `messages`; what the last of the user's says is the answer.
+ *
+ * Errors  TG_INVALID, with a sentence in `err`; TG_NO_MEMORY */
+TG_MUST_CHECK enum tg_status chat_read_messages(const cJSON *tree, struct chat *chat,
+                                                struct err *err);
+/* Read `model`.
+ *
+ * Errors  TG_INVALID, TG_MODEL_NOT_FOUND, with a sentence in `err` */
+TG_MUST_CHECK enum tg_status chat_read_model(const cJSON *tree, struct chat *chat, struct err *err);
+/* Errors  TG_MODEL_NOT_FOUND, with a sentence in `err` */
+TG_MUST_CHECK enum tg_status chat_set_model(struct chat *chat, struct span model, struct err *err);
+/* Read a member that bounds the output, where it is given.
+ *
+ * most    overwritten with it
+ * Errors  TG_INVALID, with a sentence in `err` */
+TG_MUST_CHECK enum tg_status chat_read_maximum(const cJSON *tree, const char *name, int64_t *most,
+                                               struct err *err);
+/* Count the answer, cut to `most` words. */
+void chat_cut_text(struct chat *chat, int64_t most);
+
+/* --- OpenAI's --------------------------------------------------------------------------------- */
 
 /* Read a request's body.
  *

@@ -4,6 +4,8 @@
 #include "base/try.h"
 #include "net/daemon.h"
 #include "sandbox/chat.h"
+#include "sandbox/gemini.h"
+#include "sandbox/messages.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@ struct sandbox {
 
 struct stream {
     struct chat chat;
+    bool (*next_event)(struct chat *chat, struct buf *out);
     struct buf event; /* what is left of the one being sent */
 };
 
@@ -41,7 +44,7 @@ static ssize_t stream_read(void *context, char *out, size_t max)
     if (buf_len(&stream->event) == 0) {
         wait_for_word(&stream->chat);
         buf_clear(&stream->event);
-        if (!chat_next_event(&stream->chat, &stream->event))
+        if (!stream->next_event(&stream->chat, &stream->event))
             return 0;
         if (stream->event.failed)
             return -1;
@@ -70,15 +73,18 @@ static void answer_error(struct daemon_answer *answer, enum tg_status status, co
     chat_write_error(status, message, &answer->body);
 }
 
-static enum tg_status start_stream(struct chat *chat, struct daemon_answer *answer)
+static enum tg_status start_stream(struct chat *chat,
+                                   bool (*next_event)(struct chat *, struct buf *),
+                                   struct daemon_answer *answer)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
 
     if (stream == NULL)
         return TG_NO_MEMORY;
     stream->chat = *chat; /* the stream's from here on */
+    stream->next_event = next_event;
     buf_init(&stream->event, EVENT_MAX);
-    answer->type = "text/event-stream";
+    answer->type = chat->is_array ? "application/json" : "text/event-stream";
     answer->stream =
         (struct daemon_stream){ .read = stream_read, .free = stream_free, .context = stream };
     return TG_OK;
@@ -95,7 +101,7 @@ static void answer_chat(const struct daemon_request *request, struct daemon_answ
         return;
     }
     if (chat.is_stream) {
-        status = start_stream(&chat, answer);
+        status = start_stream(&chat, chat_next_event, answer);
         if (status == TG_OK)
             return;
         answer_error(answer, status, "");
@@ -106,10 +112,91 @@ static void answer_chat(const struct daemon_request *request, struct daemon_answ
     chat_fini(&chat);
 }
 
+/* --- in Anthropic's dialect ------------------------------------------------------------------- */
+
+static void answer_messages_error(struct daemon_answer *answer, enum tg_status status,
+                                  const char *message)
+{
+    answer->http = tg_status_info(status)->http;
+    answer->type = "application/json";
+    messages_write_error(status, message, &answer->body);
+}
+
+static void answer_messages(const struct daemon_request *request, struct daemon_answer *answer)
+{
+    const bool counts_only = span_equal(request->path, SPAN("/v1/messages/count_tokens"));
+    struct chat chat;
+    struct err err = { 0 };
+    enum tg_status status = messages_read(request->body, counts_only, &chat, &err);
+
+    if (status != TG_OK) {
+        answer_messages_error(answer, status, err.text);
+        return;
+    }
+    if (chat.is_stream) {
+        status = start_stream(&chat, messages_next_event, answer);
+        if (status == TG_OK)
+            return;
+        answer_messages_error(answer, status, "");
+    } else {
+        answer->type = "application/json";
+        if (counts_only)
+            messages_write_count(&chat, &answer->body);
+        else
+            messages_write(&chat, &answer->body);
+    }
+    chat_fini(&chat);
+}
+
+/* --- in Google's dialect ---------------------------------------------------------------------- */
+
+static void answer_gemini_error(struct daemon_answer *answer, enum tg_status status,
+                                const char *message)
+{
+    answer->http = tg_status_info(status)->http;
+    answer->type = "application/json";
+    gemini_write_error(status, message, &answer->body);
+}
+
+static void answer_gemini(const struct daemon_request *request, const struct gemini_path *path,
+                          struct daemon_answer *answer)
+{
+    struct span alt = SPAN_EMPTY;
+    struct chat chat;
+    struct err err = { 0 };
+    enum tg_status status;
+
+    (void)daemon_param_get(request, "alt", &alt); /* not there: an array */
+    status = gemini_read(path, request->body, !span_equal(alt, SPAN("sse")), &chat, &err);
+    if (status != TG_OK) {
+        answer_gemini_error(answer, status, err.text);
+        return;
+    }
+    if (chat.is_stream) {
+        status = start_stream(&chat, gemini_next_event, answer);
+        if (status == TG_OK)
+            return;
+        answer_gemini_error(answer, status, "");
+    } else {
+        answer->type = "application/json";
+        gemini_write(path->verb, &chat, &answer->body);
+    }
+    chat_fini(&chat);
+}
+
+/* The path without the version of the base URL, where another follows it. */
+static struct span without_base(struct span path)
+{
+    const struct span base = SPAN("/v1");
+
+    return span_starts_with(path, SPAN("/v1/v1")) ? span_from_offset(path, base.len) : path;
+}
+
 static void handle(void *context, const struct daemon_request *request,
                    struct daemon_answer *answer)
 {
     const bool is_get = strcmp(request->method, "GET") == 0;
+    struct gemini_path path;
 
     (void)context;
     buf_init(&answer->body, ANSWER_MAX);
@@ -120,6 +207,17 @@ static void handle(void *context, const struct daemon_request *request,
             answer_chat(request, answer);
         else
             answer_error(answer, TG_METHOD_NOT_ALLOWED, "");
+    } else if (span_equal(request->path, SPAN("/v1/messages")) ||
+               span_equal(request->path, SPAN("/v1/messages/count_tokens"))) {
+        if (strcmp(request->method, "POST") == 0)
+            answer_messages(request, answer);
+        else
+            answer_messages_error(answer, TG_METHOD_NOT_ALLOWED, "");
+    } else if (gemini_match(without_base(request->path), &path)) {
+        if (strcmp(request->method, "POST") == 0)
+            answer_gemini(request, &path, answer);
+        else
+            answer_gemini_error(answer, TG_METHOD_NOT_ALLOWED, "");
     } else if (span_equal(request->path, SPAN("/v1/models")) && is_get) {
         answer->type = "application/json";
         chat_write_models(&answer->body);

@@ -536,6 +536,41 @@ START_TEST(calls_are_listed_newest_first_and_filtered)
 }
 END_TEST
 
+START_TEST(a_receipt_shows_how_much_was_charged_at_which_price)
+{
+    struct support_settle settle;
+    struct ledger_charge *charge;
+    char id[ID_TEXT_SIZE];
+    char path[128];
+    const cJSON *products;
+    const cJSON *sum;
+
+    for (int attempt = 1; attempt <= 2; attempt++) {
+        support_settle_init(&admin.book, &settle, attempt);
+        charge = &settle.job.charge;
+        charge->usage = (struct tg_usage){ .count = { [TG_INPUT] = 10 } };
+        charge->cost_nusd = 7 * 150 + 3 * 4000;
+        charge->rates[0] = (struct ledger_rate){ TG_INPUT, 1, 150000, 7 };
+        charge->rates[1] = (struct ledger_rate){ TG_INPUT, 2, 4000000, attempt == 1 ? 3 : 4 };
+        charge->rate_count = 2;
+        ck_assert_int_eq(support_settle_submit(&admin.book, &settle), TG_OK);
+        ck_assert_int_eq(support_settle_wait(&settle), TG_OK);
+    }
+    id_format_call(support_attempt(1), id);
+    (void)snprintf(path, sizeof(path), "/api/v1/calls/%s", id);
+    sum = cJSON_GetObjectItemCaseSensitive(ask("GET", path, NULL)->json, "sum");
+    products = cJSON_GetObjectItemCaseSensitive(sum, "products");
+    ck_assert_str_eq(support_text(sum, "exact"), "0.00001305");
+    ck_assert_str_eq(support_text(sum, "charged"), "0.00001305");
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq((int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(
+                             cJSON_GetArrayItem(products, i), "count")),
+                         i == 0 ? 7 : 3);
+    /* Other shares are another set. */
+    ck_assert_int_eq(row_id("SELECT count(DISTINCT rate_set_id) FROM charge"), 2);
+}
+END_TEST
+
 START_TEST(a_receipt_shows_the_whole_sum)
 {
     char teams[2][ID_TEXT_SIZE];
@@ -855,6 +890,7 @@ Suite *suite(void)
     tcase_add_test(tests, a_client_key_is_no_admin_token);
     tcase_add_test(tests, calls_are_listed_newest_first_and_filtered);
     tcase_add_test(tests, a_receipt_shows_the_whole_sum);
+    tcase_add_test(tests, a_receipt_shows_how_much_was_charged_at_which_price);
     tcase_add_test(tests, usage_adds_up);
     tcase_add_test(tests, a_team_sees_its_own_alone);
     tcase_add_test(tests, an_unreconciled_charge_is_ended_once);

@@ -20,6 +20,15 @@
     "\"total_tokens\":14}}\n\n"
 #define DONE "data: [DONE]\n\n"
 
+/* Google's dialect, as events and as elements. */
+#define G_TEXT "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a ]},\\\"{[\"}]}}]}"
+#define G_STOP                                                                                     \
+    "{\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":9,"     \
+    "\"candidatesTokenCount\":5}}"
+#define G_ERROR "{\"error\":{\"code\":503,\"status\":\"UNAVAILABLE\"}}"
+#define G_BLOCK "{\"promptFeedback\":{\"blockReason\":\"SAFETY\"}}"
+#define SSE(x)  "data: " x "\n\n"
+
 static struct server *server;
 static struct server_budget budget;
 static struct server_conn *conn;
@@ -139,7 +148,9 @@ static void begin(const char *type, int64_t content_length, const char *coding)
     if (coding != NULL)
         head.fields[head.field_count++] =
             (struct http_field){ SPAN("content-encoding"), span_from(coding) };
-    relay_begin(&relay, &head, &(struct upstream_answer_extras){ .request_id = SPAN("call_1") });
+    relay_begin(
+        &relay, &head,
+        &(struct upstream_answer_extras){ .request_id = SPAN("call_1"), .dialect = relay.dialect });
 }
 
 static void feed(struct span bytes)
@@ -192,7 +203,11 @@ struct stream_case {
     const char *passes; /* before the release */
     const char *whole;  /* after it */
     bool wants_usage;
+    bool is_google;
+    const char *type; /* NULL: an event stream */
 };
+
+#define JSON "application/json; charset=UTF-8"
 
 static const struct stream_case streams[] = {
     { TEXT TEXT STOP USAGE DONE, TEXT TEXT, TEXT TEXT STOP DONE, false },
@@ -209,6 +224,26 @@ static const struct stream_case streams[] = {
     { TEXT "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":5}}", TEXT,
       TEXT, false },
     { "", "", "", false },
+    { SSE(G_TEXT) SSE(G_TEXT) SSE(G_STOP), SSE(G_TEXT) SSE(G_TEXT),
+      SSE(G_TEXT) SSE(G_TEXT) SSE(G_STOP), false, true, NULL },
+    { SSE(G_TEXT) SSE(G_BLOCK) SSE(G_TEXT), SSE(G_TEXT), SSE(G_TEXT) SSE(G_BLOCK) SSE(G_TEXT),
+      false, true, NULL },
+    { "[" G_TEXT ",\r\n" G_TEXT "\n,\n" G_STOP "\n]\n", "[" G_TEXT ",\r\n" G_TEXT,
+      "[" G_TEXT ",\r\n" G_TEXT "\n,\n" G_STOP "\n]\n", false, true, JSON },
+    { "[" G_TEXT "," G_STOP "," G_TEXT "]", "[" G_TEXT, "[" G_TEXT "," G_STOP "," G_TEXT "]", false,
+      true, JSON },
+    { " [" G_TEXT "," G_TEXT "]", " [" G_TEXT "," G_TEXT, " [" G_TEXT "," G_TEXT "]", false, true,
+      JSON },
+    { "[" G_TEXT "," G_ERROR "," G_TEXT "]", "[" G_TEXT, "[" G_TEXT "," G_ERROR "," G_TEXT "]",
+      false, true, JSON },
+    { "[" G_TEXT ",{\"candi", "[" G_TEXT, "[" G_TEXT ",{\"candi", false, true, JSON },
+    { "[" G_BLOCK "]", "", "[" G_BLOCK "]", false, true, JSON },
+    { "[" G_TEXT "]" G_TEXT "]", "[" G_TEXT, "[" G_TEXT "]" G_TEXT "]", false, true, JSON },
+    { "[" G_TEXT ",oops," G_TEXT "]", "[" G_TEXT ",oops," G_TEXT, "[" G_TEXT ",oops," G_TEXT "]",
+      false, true, JSON },
+    { G_STOP "\n", "", G_STOP "\n", false, true, JSON },
+    { "[]", "", "[]", false, true, JSON },
+    { "", "", "", false, true, JSON },
 };
 
 static void run_stream(const struct stream_case *c, size_t cut)
@@ -220,7 +255,10 @@ static void run_stream(const struct stream_case *c, size_t cut)
     buf_init(&content, 1 << 20);
     if (c->wants_usage)
         request.flags |= TG_REQUEST_WANTS_USAGE;
-    begin("text/event-stream; charset=utf-8", cut % 2 == 0 ? -1 : (int64_t)all.len, NULL);
+    if (c->is_google)
+        relay.dialect = catalogue_dialect(SPAN("gemini-generate"));
+    begin(c->type != NULL ? c->type : "text/event-stream; charset=utf-8",
+          cut % 2 == 0 ? -1 : (int64_t)all.len, NULL);
     if (cut > 0)
         feed(span_of(all.ptr, cut));
     if (cut < all.len)
@@ -249,6 +287,99 @@ START_TEST(a_stream_ends_for_its_client_when_it_is_charged)
 }
 END_TEST
 
+/* --- messages --- */
+
+#define MESSAGE_EVENT(type, members) "event: " type "\ndata: {\"type\":\"" type "\"" members "}\n\n"
+#define M_START                                                                                    \
+    MESSAGE_EVENT("message_start", ",\"message\":{\"id\":\"m\",\"model\":\"c\",\"usage\":{"        \
+                                   "\"input_tokens\":9,\"output_tokens\":1}}")
+#define M_TEXT                                                                                     \
+    MESSAGE_EVENT("content_block_delta",                                                           \
+                  ",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hello\"}")
+#define M_SO_FAR                                                                                   \
+    MESSAGE_EVENT("message_delta",                                                                 \
+                  ",\"delta\":{\"stop_reason\":null},\"usage\":{\"output_tokens\":3}")
+#define M_DELTA                                                                                    \
+    MESSAGE_EVENT("message_delta",                                                                 \
+                  ",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":5}")
+#define M_STOP  MESSAGE_EVENT("message_stop", "")
+#define M_PING  MESSAGE_EVENT("ping", "")
+#define M_ERROR MESSAGE_EVENT("error", ",\"error\":{\"type\":\"overloaded_error\"}")
+
+/* All of it reaches the client; this much of it before the charge. */
+static const struct {
+    const char *passes;
+    const char *waits;
+    int64_t output;
+} messages[] = {
+    { M_START M_PING M_TEXT M_TEXT, M_DELTA M_STOP, 5 },
+    { M_START M_TEXT, M_DELTA M_PING M_TEXT M_STOP, 5 },
+    { M_START M_TEXT M_SO_FAR M_TEXT, M_DELTA M_STOP, 5 },
+    { M_START M_TEXT, M_ERROR M_TEXT, 1 },
+    { M_START M_TEXT, M_DELTA "event: mess", 5 },
+    { M_START M_TEXT M_SO_FAR, "", 3 },
+};
+
+enum writing { LF, CRLF, COMMENTS, WRITINGS };
+
+/* The stream as it may be written. */
+static void write_stream(const char *stream, enum writing writing, struct buf *out)
+{
+    for (const char *at = stream; *at != '\0'; at++) {
+        if (writing == COMMENTS && *at != '\n' && (at == stream || at[-1] == '\n'))
+            buf_put_text(out, ": x\n");
+        if (writing == CRLF && *at == '\n')
+            buf_put_byte(out, '\r');
+        buf_put_byte(out, *at);
+    }
+    ck_assert(!out->failed);
+}
+
+static void run_message(struct span all, size_t passes, size_t cut)
+{
+    /* The LF of a CRLF that comes apart from its CR is part of what comes next. */
+    const bool is_split = passes > 0 && cut == passes - 1 && all.ptr[cut - 1] == '\r';
+    struct buf content;
+
+    ask("1.1");
+    buf_init(&content, 1 << 20);
+    relay.dialect = catalogue_dialect(SPAN("anthropic-messages"));
+    begin("text/event-stream; charset=utf-8", -1, NULL);
+    feed(span_of(all.ptr, cut));
+    feed(span_from_offset(all, cut));
+    relay_end(&relay, true);
+    settle_down();
+    ck_assert(!support_unchunk(body_so_far(), &content, NULL));
+    ck_assert_msg(span_equal(buf_span(&content), span_of(all.ptr, passes - (is_split ? 1 : 0))),
+                  "cut at %zu: early %.*s", cut, SPAN_ARG(buf_span(&content)));
+    release();
+    settle_down();
+    buf_clear(&content);
+    ck_assert(support_unchunk(body_so_far(), &content, NULL));
+    ck_assert_msg(span_equal(buf_span(&content), all), "cut at %zu: whole %.*s", cut,
+                  SPAN_ARG(buf_span(&content)));
+    buf_fini(&content);
+}
+
+START_TEST(a_message_ends_for_its_client_when_it_is_charged_however_it_is_written)
+{
+    for (int writing = LF; writing < WRITINGS; writing++) {
+        AUTO(buf) all = { 0 };
+        size_t passes;
+
+        buf_init(&all, 1 << 16);
+        write_stream(messages[_i].passes, (enum writing)writing, &all);
+        passes = buf_len(&all);
+        write_stream(messages[_i].waits, (enum writing)writing, &all);
+        for (size_t cut = 1; cut < buf_len(&all); cut++) {
+            run_message(buf_span(&all), passes, cut);
+            ck_assert_int_eq(answer.usage.count[TG_OUTPUT], messages[_i].output);
+            ck_assert_int_eq(answer.usage.count[TG_INPUT], 9);
+        }
+    }
+}
+END_TEST
+
 START_TEST(a_usage_record_without_its_blank_line_counts)
 {
     ask("1.1");
@@ -259,6 +390,74 @@ START_TEST(a_usage_record_without_its_blank_line_counts)
     ck_assert_uint_eq(answer.flags & TG_ANSWER_HAS_USAGE, TG_ANSWER_HAS_USAGE);
     ck_assert_int_eq(answer.usage.count[TG_OUTPUT], 5);
     release();
+}
+END_TEST
+
+/* An element larger than may wait: all of it but its end goes on, and its end is what counts. */
+START_TEST(the_end_of_an_element_that_flowed_is_withheld)
+{
+    static const char front[] =
+        "[" G_TEXT ",{\"candidates\":[{\"finishReason\":\"STOP\",\"content\":{"
+        "\"parts\":[{\"text\":\"";
+    static const char back[] = "\"}]}}],\"usageMetadata\":{\"promptTokenCount\":9,"
+                               "\"candidatesTokenCount\":5}}]";
+    const size_t text_len = 300000;
+    struct buf array;
+    struct buf content;
+    char *text = malloc(text_len);
+
+    ck_assert_ptr_nonnull(text);
+    memset(text, 'x', text_len);
+    buf_init(&array, 1 << 20);
+    buf_init(&content, 1 << 20);
+    buf_put(&array, front, sizeof(front) - 1);
+    buf_put(&array, text, text_len);
+    buf_put(&array, back, sizeof(back) - 1);
+    ask("1.1");
+    relay.dialect = catalogue_dialect(SPAN("gemini-generate"));
+    begin(JSON, -1, NULL);
+    feed_long(buf_span(&array));
+    relay_end(&relay, true);
+    settle_down();
+    ck_assert(!support_unchunk(body_so_far(), &content, NULL));
+    ck_assert_uint_gt(buf_len(&content), text_len / 2);
+    ck_assert(!span_ends_with(buf_span(&content), SPAN("}")));
+    ck_assert(relay.is_terminal);
+    ck_assert_int_eq(answer.usage.count[TG_OUTPUT], 5);
+    release();
+    settle_down();
+    buf_clear(&content);
+    ck_assert(support_unchunk(body_so_far(), &content, NULL));
+    ck_assert(span_equal(buf_span(&content), buf_span(&array)));
+    buf_fini(&array);
+    buf_fini(&content);
+    free(text);
+}
+END_TEST
+
+/* JSON is a stream only where one was asked for and it is no error. */
+START_TEST(an_array_is_plain_where_no_stream_is)
+{
+    static const char *const bodies[] = { "[" G_TEXT "," G_STOP "]", "[" G_ERROR "]" };
+    struct http_head head = { .status = _i == 0 ? 200 : 503, .content_length = -1 };
+
+    head.fields[head.field_count++] = (struct http_field){ SPAN("content-type"), SPAN(JSON) };
+    ask("1.1");
+    relay.dialect = catalogue_dialect(SPAN("gemini-generate"));
+    if (_i == 0)
+        request.flags = 0;
+    relay_begin(
+        &relay, &head,
+        &(struct upstream_answer_extras){ .request_id = SPAN("call_1"), .dialect = relay.dialect });
+    feed(span_from(bodies[_i]));
+    relay_end(&relay, true);
+    settle_down();
+    ck_assert_uint_eq(buf_len(&peer.in), 0); /* not even its head */
+    ck_assert_int_eq(answer.usage.count[TG_OUTPUT], _i == 0 ? 5 : 0);
+    ck_assert_int_eq((answer.flags & TG_ANSWER_IS_ERROR) != 0, _i == 1);
+    release();
+    settle_down();
+    ck_assert(span_equal(body_so_far(), span_from(bodies[_i])));
 }
 END_TEST
 
@@ -586,8 +785,13 @@ Suite *suite(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, a_stream_ends_for_its_client_when_it_is_charged, 0,
                         sizeof(streams) / sizeof(streams[0]));
+    tcase_add_loop_test(tcase,
+                        a_message_ends_for_its_client_when_it_is_charged_however_it_is_written, 0,
+                        sizeof(messages) / sizeof(messages[0]));
     tcase_add_loop_test(tcase, a_usage_record_without_its_blank_line_counts, 0, 2);
     tcase_add_test(tcase, the_end_of_an_event_that_flowed_is_withheld);
+    tcase_add_test(tcase, the_end_of_an_element_that_flowed_is_withheld);
+    tcase_add_loop_test(tcase, an_array_is_plain_where_no_stream_is, 0, 2);
     tcase_add_test(tcase, an_event_too_large_to_read_loses_no_byte);
     tcase_add_test(tcase, behind_the_end_nothing_passes_when_memory_is_short);
     tcase_add_test(tcase, a_stream_is_read_on_when_memory_is_short);

@@ -14,13 +14,29 @@
 struct sim_usage {
     int64_t prompt, completion, cached, reasoning, audio_in; /* tokens */
     int64_t cache_write;                                     /* tokens; SIM_UNSET leaves it out */
+    int64_t cache_write_12h, cache_write_1h;                 /* of cache_write */
+    int64_t compaction; /* tokens written to the cache by another turn, which puts out 1 % */
+    int64_t advisor;    /* tokens read by SIM_ADVISOR_MODEL, which puts out a tenth */
+    int64_t web_search, file_search, code_session; /* fees of tools */
+    int64_t tool_use;             /* tokens that tools found: input beside the prompt */
+    int64_t cached_audio;         /* of cached; the rest of the prompt's audio is audio_in */
+    int64_t image_out, audio_out; /* of completion */
 };
 
-/* Write `usage` as OpenAI's object, in the given form. */
+#define SIM_ADVISOR_MODEL "claude-opus-4-5"
+
+/* Write `usage` as OpenAI's object, in the given form: with the names of chat completions, or with
+ * those of responses. The residual form leaves reasoning out of the completion, not of the total.
+ */
 void sim_usage_write(struct sim_buf *out, const struct sim_usage *usage, enum sim_form form);
+void sim_usage_write_input(struct sim_buf *out, const struct sim_usage *usage, enum sim_form form);
+/* As Google's: reasoning and what tools found stand beside candidates and prompt. */
+void sim_usage_write_google(struct sim_buf *out, const struct sim_usage *usage, enum sim_form form);
 
 struct sim_generation {
     int64_t seq;
+    const char *dialect;
+    const char *prefix;   /* of its id, which ends with seq */
     char *model;          /* as asked, still JSON-escaped; owned */
     char *served_model;   /* JSON-escaped; owned */
     char *tag;            /* x-sim-tag or NULL; owned */

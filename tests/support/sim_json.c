@@ -143,10 +143,46 @@ static bool wants_usage(struct sim_span options)
     return wants;
 }
 
+/* Members of a list that are no numbers, and numbers in it however deep. */
+static void count_members(struct sim_span list, int64_t *ret_members, int64_t *ret_numbers)
+{
+    int64_t depth = 0;
+    bool is_string = false;
+
+    *ret_members = *ret_numbers = 0;
+    for (size_t i = 0; i < list.len; i++) {
+        const char byte = list.ptr[i];
+
+        if (is_string) {
+            i += byte == '\\' ? 1 : 0;
+            is_string = byte != '"';
+            continue;
+        }
+        is_string = byte == '"';
+        *ret_members += depth == 1 && (byte == '"' || byte == '[' || byte == '{') ? 1 : 0;
+        depth += byte == '[' || byte == '{' ? 1 : 0;
+        depth -= byte == ']' || byte == '}' ? 1 : 0;
+        *ret_numbers +=
+            byte >= '0' && byte <= '9' && (list.ptr[i - 1] < '0' || list.ptr[i - 1] > '9');
+    }
+}
+
+static void read_input(struct sim_ask *ask, struct sim_span value)
+{
+    int64_t members = 0;
+    int64_t numbers = 0;
+
+    if (value.len > 0 && value.ptr[0] == '[')
+        count_members(value, &members, &numbers);
+    ask->inputs = members > 1 ? members : 1;
+    ask->input_tokens = numbers;
+}
+
 bool sim_ask_read(struct sim_span body, struct sim_ask *ret_ask)
 {
-    struct sim_ask ask = { .n = 1 };
+    struct sim_ask ask = { .n = 1, .inputs = 1 };
     int64_t max_completion = 0;
+    int64_t best_of = 1;
     struct sim_json json;
     struct sim_span key;
     struct sim_span value;
@@ -163,6 +199,14 @@ bool sim_ask_read(struct sim_span body, struct sim_ask *ret_ask)
             ask.max_tokens = whole(value, 0);
         else if (same(key, "max_completion_tokens"))
             max_completion = whole(value, 0);
+        else if (same(key, "max_output_tokens"))
+            max_completion = whole(value, 0);
+        else if (same(key, "best_of"))
+            best_of = whole(value, 1);
+        else if (same(key, "prompt") || (same(key, "input") && value.ptr[0] == '['))
+            read_input(&ask, value);
+        else if (same(key, "encoding_format"))
+            ask.wants_base64 = same(value, "\"base64\"");
         else if (same(key, "stream_options"))
             ask.asks_usage = wants_usage(value);
     }
@@ -170,6 +214,7 @@ bool sim_ask_read(struct sim_span body, struct sim_ask *ret_ask)
         ask.max_tokens = max_completion;
     if (ask.n < 1)
         ask.n = 1;
+    ask.billed_n = best_of > ask.n ? best_of : ask.n;
     *ret_ask = ask;
     return !json.is_bad;
 }

@@ -23,13 +23,18 @@ void sim_json_init(struct sim_json *json, struct sim_span text);
  * strings with their quotes. ret: false at the end or when the text is bad (see is_bad). */
 bool sim_json_next(struct sim_json *json, struct sim_span *ret_key, struct sim_span *ret_value);
 
-/* What one chat completion call asks for. */
+/* What one call asks for. */
 struct sim_ask {
     struct sim_span model; /* raw, between its quotes; borrowed from the body; NULL if absent */
     bool is_stream;
+    bool is_array; /* a stream written as one array: Google's, where no events were asked for */
     bool asks_usage;
-    int64_t n;          /* 1 if absent */
-    int64_t max_tokens; /* 0 if absent; max_completion_tokens wins */
+    bool wants_base64;    /* embeddings */
+    int64_t n;            /* choices shown: n, times the prompts of a list; 1 if absent */
+    int64_t billed_n;     /* choices generated: the same with best_of, where that is more */
+    int64_t max_tokens;   /* 0 if absent; max_completion_tokens or max_output_tokens win */
+    int64_t inputs;       /* of embeddings: members of the list, 1 for one text */
+    int64_t input_tokens; /* of embeddings and prompts given as tokens; 0: they are text */
 };
 
 /* Read `body`. ret: false when it is not a JSON object. */

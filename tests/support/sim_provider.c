@@ -6,6 +6,10 @@
 #include <time.h>
 
 #include "sim_chat.h"
+#include "sim_gemini.h"
+#include "sim_input.h"
+#include "sim_messages.h"
+#include "sim_responses.h"
 
 #define CHOICES_MAX 128
 
@@ -54,7 +58,7 @@ struct sim_urgent sim_provider_urgent(const struct sim_request *request)
 
 /* The header lines of the real thing, hop-by-hop and private ones included, so that a proxy's
  * filter has something to filter. */
-static void write_head_lines(struct sim_buf *out, int64_t seq)
+static void write_head_lines(struct sim_buf *out, int64_t seq, bool is_anthropic)
 {
     char date[64];
     const time_t now = time(NULL);
@@ -62,20 +66,28 @@ static void write_head_lines(struct sim_buf *out, int64_t seq)
 
     gmtime_r(&now, &utc);
     strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    sim_buf_print(out,
-                  "Date: %s\r\nx-request-id: req_sim_%" PRId64 "\r\nopenai-processing-ms: 12\r\n"
-                  "openai-version: 2020-10-01\r\nopenai-organization: org-sim\r\n"
-                  "openai-project: proj_sim\r\n"
-                  "x-ratelimit-limit-requests: 10000\r\nx-ratelimit-limit-tokens: 2000000\r\n"
-                  "x-ratelimit-remaining-requests: 9999\r\n"
-                  "x-ratelimit-remaining-tokens: 1999000\r\n"
-                  "x-ratelimit-reset-requests: 6ms\r\nx-ratelimit-reset-tokens: 30ms\r\n"
-                  "strict-transport-security: max-age=31536000; includeSubDomains; preload\r\n"
-                  "X-Content-Type-Options: nosniff\r\ncf-cache-status: DYNAMIC\r\n"
-                  "Set-Cookie: __cf_bm=sim%" PRId64 "; path=/; HttpOnly; Secure\r\n"
-                  "Server: cloudflare\r\nCF-RAY: 8f00000000000000-SIM\r\n"
-                  "Alt-Svc: h3=\":443\"; ma=86400\r\n",
-                  date, seq, seq);
+    sim_buf_print(out, "Date: %s\r\n%s: req_sim_%" PRId64 "\r\n", date,
+                  is_anthropic ? "request-id" : "x-request-id", seq);
+    if (is_anthropic)
+        sim_buf_text(out, "anthropic-organization-id: org-sim\r\n"
+                          "anthropic-ratelimit-requests-limit: 4000\r\n"
+                          "anthropic-ratelimit-requests-remaining: 3999\r\n"
+                          "anthropic-ratelimit-requests-reset: 2026-11-24T12:00:00Z\r\n"
+                          "anthropic-ratelimit-input-tokens-remaining: 2000000\r\n");
+    sim_buf_print(
+        out,
+        "openai-processing-ms: 12\r\nopenai-version: 2020-10-01\r\nopenai-organization: org-sim\r\n"
+        "openai-project: proj_sim\r\n"
+        "x-ratelimit-limit-requests: 10000\r\nx-ratelimit-limit-tokens: 2000000\r\n"
+        "x-ratelimit-remaining-requests: 9999\r\n"
+        "x-ratelimit-remaining-tokens: 1999000\r\n"
+        "x-ratelimit-reset-requests: 6ms\r\nx-ratelimit-reset-tokens: 30ms\r\n"
+        "strict-transport-security: max-age=31536000; includeSubDomains; preload\r\n"
+        "X-Content-Type-Options: nosniff\r\ncf-cache-status: DYNAMIC\r\n"
+        "Set-Cookie: __cf_bm=sim%" PRId64 "; path=/; HttpOnly; Secure\r\n"
+        "Server: cloudflare\r\nCF-RAY: 8f00000000000000-SIM\r\n"
+        "Alt-Svc: h3=\":443\"; ma=86400\r\n",
+        seq);
     sim_buf_need(out, 1);
     out->ptr[out->len] = '\0';
 }
@@ -97,22 +109,54 @@ struct refusal {
     const char *message;
 };
 
-static struct sim_answer *refuse(const struct sim_script *script, const struct refusal *refusal,
+/* As OpenAI writes it. */
+static void write_refusal(struct sim_buf *body, const struct refusal *refusal)
+{
+    sim_buf_text(body, "{\n    \"error\": {\n        \"message\": ");
+    sim_buf_quote(body, sim_span_of(refusal->message));
+    sim_buf_print(body,
+                  ",\n        \"type\": \"%s\",\n        \"param\": null,\n        \"code\": ",
+                  refusal->type);
+    sim_buf_quote_or_null(body, sim_span_of(refusal->code));
+    sim_buf_text(body, "\n    }\n}\n");
+}
+
+/* As Anthropic does, whose types follow from the status. */
+static void write_anthropic_refusal(struct sim_buf *body, const struct refusal *refusal,
+                                    int64_t seq)
+{
+    static const struct {
+        int status;
+        const char *type;
+    } types[] = {
+        { 401, "authentication_error" }, { 402, "billing_error" },     { 403, "permission_error" },
+        { 404, "not_found_error" },      { 413, "request_too_large" }, { 429, "rate_limit_error" },
+        { 504, "timeout_error" },        { 529, "overloaded_error" },
+    };
+    const char *type = refusal->status >= 500 ? "api_error" : "invalid_request_error";
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (types[i].status == refusal->status)
+            type = types[i].type;
+    }
+    sim_buf_print(body, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", type);
+    sim_buf_quote(body, sim_span_of(refusal->message));
+    sim_buf_print(body, "},\"request_id\":\"req_sim_%" PRId64 "\"}", seq);
+}
+
+static struct sim_answer *refuse(const struct sim_call *call, const struct refusal *refusal,
                                  const char *more)
 {
     struct sim_buf body = { 0 };
     const struct sim_head head = { refusal->status, "application/json", more, SIM_UNSET,
-                                   script->first_ms };
+                                   call->script.first_ms };
 
-    sim_buf_text(&body, "{\n    \"error\": {\n        \"message\": ");
-    sim_buf_quote(&body, sim_span_of(refusal->message));
-    sim_buf_print(&body,
-                  ",\n        \"type\": \"%s\",\n        \"param\": null,\n        \"code\": ",
-                  refusal->type);
-    sim_buf_quote_or_null(&body, sim_span_of(refusal->code));
-    sim_buf_text(&body, "\n    }\n}\n");
+    if (call->is_anthropic)
+        write_anthropic_refusal(&body, refusal, call->seq);
+    else
+        write_refusal(&body, refusal);
     struct sim_answer *answer =
-        small_answer(script, &head, (struct sim_span){ body.ptr, body.len });
+        small_answer(&call->script, &head, (struct sim_span){ body.ptr, body.len });
 
     sim_buf_fini(&body);
     return answer;
@@ -144,7 +188,7 @@ static struct sim_answer *scripted_error(const struct sim_call *call)
         sim_buf_print(&more, "retry-after: %" PRId64 "\r\nretry-after-ms: %" PRId64 "\r\n",
                       call->script.retry_after_s, call->script.retry_after_s * 1000);
     sim_buf_add(&more, "", 1);
-    struct sim_answer *answer = refuse(&call->script, &refusal, more.ptr);
+    struct sim_answer *answer = refuse(call, &refusal, more.ptr);
 
     sim_buf_fini(&more);
     return answer;
@@ -165,7 +209,78 @@ static struct sim_answer *redirect(const struct sim_call *call)
     return answer;
 }
 
-static struct sim_answer *chat(struct sim_call *call)
+static struct sim_answer *answer_chat(struct sim_call *call)
+{
+    call->ask.input_tokens = 0;
+    return sim_chat_answer(call);
+}
+
+/* Each prompt of a list has choices of its own. */
+static struct sim_answer *answer_completions(struct sim_call *call)
+{
+    call->ask.n *= call->ask.inputs;
+    call->ask.billed_n *= call->ask.inputs;
+    return sim_completions_answer(call);
+}
+
+static struct sim_answer *answer_responses(struct sim_call *call)
+{
+    call->ask.input_tokens = 0;
+    return sim_responses_answer(call);
+}
+
+static struct sim_answer *answer_embeddings(struct sim_call *call)
+{
+    call->ask.is_stream = false;
+    return sim_embeddings_answer(call);
+}
+
+static struct sim_answer *answer_moderations(struct sim_call *call)
+{
+    call->ask.is_stream = false;
+    return sim_moderations_answer(call);
+}
+
+static struct sim_answer *answer_messages(struct sim_call *call)
+{
+    call->ask.n = call->ask.billed_n = 1;
+    call->ask.input_tokens = 0;
+    return sim_messages_answer(call);
+}
+
+static struct sim_answer *answer_count_tokens(struct sim_call *call)
+{
+    call->ask.is_stream = false;
+    call->ask.input_tokens = 0;
+    return sim_count_tokens_answer(call);
+}
+
+/* The dialects, by the end of their path. */
+static const struct door {
+    const char *path;
+    struct sim_answer *(*answer)(struct sim_call *call);
+    bool needs_model;
+    bool is_anthropic;
+} doors[] = {
+    { "/chat/completions", answer_chat, true, false },
+    { "/completions", answer_completions, true, false },
+    { "/responses", answer_responses, true, false },
+    { "/embeddings", answer_embeddings, true, false },
+    { "/moderations", answer_moderations, false, false },
+    { "/v1/messages", answer_messages, true, true },
+    { "/v1/messages/count_tokens", answer_count_tokens, true, true },
+};
+
+static const struct door *find_door(struct sim_span path)
+{
+    for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++) {
+        if (ends_with(path, doors[i].path))
+            return &doors[i];
+    }
+    return NULL;
+}
+
+static struct sim_answer *generate(struct sim_call *call, const struct door *door)
 {
     static const struct refusal no_json = { 400, "invalid_request_error", NULL,
                                             "We could not parse the JSON body of your request." };
@@ -179,14 +294,17 @@ static struct sim_answer *chat(struct sim_call *call)
     if (call->script.redirect != 0)
         return redirect(call);
     if (call->script.early != 0)
-        call->ask = (struct sim_ask){ .model = SIM_SPAN("unread"), .n = 1 };
+        call->ask =
+            (struct sim_ask){ .model = SIM_SPAN("unread"), .n = 1, .billed_n = 1, .inputs = 1 };
     else if (!sim_ask_read(call->body, &call->ask))
-        return refuse(&call->script, &no_json, call->more);
+        return refuse(call, &no_json, call->more);
+    if (call->ask.model.ptr == NULL && !door->needs_model)
+        call->ask.model = SIM_SPAN("omni-moderation-latest");
     if (call->ask.model.ptr == NULL)
-        return refuse(&call->script, &no_model, call->more);
+        return refuse(call, &no_model, call->more);
     if (call->ask.n > CHOICES_MAX)
-        return refuse(&call->script, &too_many, call->more);
-    return sim_chat_answer(call);
+        return refuse(call, &too_many, call->more);
+    return door->answer(call);
 }
 
 static struct sim_answer *models(const struct sim_call *call)
@@ -229,16 +347,22 @@ static struct sim_answer *own_page(const struct sim_request *request)
     return NULL;
 }
 
-static struct sim_answer *route(struct sim_call *call, const char *bad, size_t bad_len)
+static bool has_header(const struct sim_call *call, const char *name)
+{
+    return sim_request_header(call->request, name).ptr != NULL;
+}
+
+static struct sim_answer *route(struct sim_call *call, const struct door *door, const char *bad,
+                                size_t bad_len)
 {
     static const struct refusal no_key = { 401, "invalid_request_error", NULL,
                                            "You didn't provide an API key. You need to provide "
                                            "your API key in an Authorization header." };
+    static const struct refusal no_version = { 400, "invalid_request_error", NULL,
+                                               "anthropic-version: header is required" };
     static const struct refusal unknown = { 404, "invalid_request_error", "unknown_url",
                                             "Invalid URL" };
     const struct sim_span path = route_of(call->request);
-    const bool is_chat =
-        same(call->request->method, "POST") && ends_with(path, "/chat/completions");
 
     if (bad != NULL) {
         char message[160];
@@ -247,13 +371,19 @@ static struct sim_answer *route(struct sim_call *call, const char *bad, size_t b
                  (int)(bad_len > 100 ? 100 : bad_len), bad);
         const struct refusal bad_script = { 400, "invalid_request_error", "x_sim", message };
 
-        return refuse(&call->script, &bad_script, call->more);
+        return refuse(call, &bad_script, call->more);
     }
-    if (!is_chat && !(same(call->request->method, "GET") && ends_with(path, "/models")))
-        return refuse(&call->script, &unknown, call->more);
-    if (sim_request_header(call->request, "authorization").ptr == NULL)
-        return refuse(&call->script, &no_key, call->more);
-    return is_chat ? chat(call) : models(call);
+    if (same(call->request->method, "POST") && sim_gemini_is_call(call->request->path))
+        return call->script.redirect != 0 ? redirect(call) : sim_gemini_answer(call);
+    if (door == NULL && !(same(call->request->method, "GET") && ends_with(path, "/models")))
+        return refuse(call, &unknown, call->more);
+    if (door == NULL && ends_with(path, "/v1beta/models"))
+        return sim_gemini_models(call);
+    if (!has_header(call, call->is_anthropic ? "x-api-key" : "authorization"))
+        return refuse(call, &no_key, call->more);
+    if (call->is_anthropic && !has_header(call, "anthropic-version"))
+        return refuse(call, &no_version, call->more);
+    return door != NULL ? generate(call, door) : models(call);
 }
 
 struct sim_answer *sim_provider_answer(const struct sim_request *request, struct sim_span body)
@@ -264,6 +394,7 @@ struct sim_answer *sim_provider_answer(const struct sim_request *request, struct
         return answer;
     struct sim_call call = { .request = request, .body = body, .seq = ++last_seq };
     const struct sim_span text = sim_request_header(request, "x-sim");
+    const struct door *door = same(request->method, "POST") ? find_door(route_of(request)) : NULL;
     struct sim_buf more = { 0 };
     const char *bad = NULL;
     size_t bad_len = 0;
@@ -273,9 +404,10 @@ struct sim_answer *sim_provider_answer(const struct sim_request *request, struct
         bad = sim_script_read(&call.script, text, &bad_len);
     if (request->wants_close)
         call.script.close = 1;
-    write_head_lines(&more, call.seq);
+    call.is_anthropic = door != NULL && door->is_anthropic;
+    write_head_lines(&more, call.seq, call.is_anthropic);
     call.more = more.ptr;
-    answer = route(&call, bad, bad_len);
+    answer = route(&call, door, bad, bad_len);
     sim_buf_fini(&more);
     return answer;
 }
@@ -284,9 +416,9 @@ struct sim_answer *sim_provider_refuse(int status)
 {
     const struct refusal refusal = { status, "invalid_request_error", NULL,
                                      "The request could not be read." };
-    struct sim_script script;
+    struct sim_call call = { .seq = 0 };
 
-    sim_script_init(&script);
-    script.close = 1;
-    return refuse(&script, &refusal, "");
+    sim_script_init(&call.script);
+    call.script.close = 1;
+    return refuse(&call, &refusal, "");
 }

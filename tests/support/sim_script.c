@@ -24,11 +24,9 @@ static const struct word place_words[] = {
     { NULL, 0 },
 };
 static const struct word form_words[] = {
-    { "wrong", SIM_FORM_WRONG },
-    { "string", SIM_FORM_STRING },
-    { "negative", SIM_FORM_NEGATIVE },
-    { "huge", SIM_FORM_HUGE },
-    { NULL, 0 },
+    { "wrong", SIM_FORM_WRONG },       { "string", SIM_FORM_STRING },
+    { "negative", SIM_FORM_NEGATIVE }, { "huge", SIM_FORM_HUGE },
+    { "residual", SIM_FORM_RESIDUAL }, { NULL, 0 },
 };
 static const struct word stall_words[] = {
     { "head", SIM_SPOT_HEAD },
@@ -77,6 +75,17 @@ static const struct entry {
     NUMBER("reasoning", reasoning),
     NUMBER("audio_in", audio_in),
     NUMBER("cache_write", cache_write),
+    NUMBER("cache_12h", cache_12h),
+    NUMBER("cache_1h", cache_1h),
+    NUMBER("compaction", compaction),
+    NUMBER("advisor", advisor),
+    NUMBER("web", web),
+    NUMBER("files", files),
+    NUMBER("code", code),
+    NUMBER("tool", tool),
+    NUMBER("cached_audio", cached_audio),
+    NUMBER("image_out", image_out),
+    NUMBER("audio_out", audio_out),
     NUMBER("first_ms", first_ms),
     NUMBER("gap_ms", gap_ms),
     NUMBER("slow_ms", slow_ms),
@@ -110,6 +119,9 @@ static const struct entry {
     FLAG("switch", redirect),
     FLAG("early", early),
     FLAG("hundred", hundred),
+    FLAG("call", calls_tool),
+    FLAG("no_output", no_output),
+    FLAG("blocked", blocked),
 };
 
 void sim_script_init(struct sim_script *script)

@@ -22,13 +22,23 @@ enum sim_place {
     SIM_PLACE_NULL_AFTER,
 };
 
-enum sim_form { SIM_FORM_TRUE, SIM_FORM_WRONG, SIM_FORM_STRING, SIM_FORM_NEGATIVE, SIM_FORM_HUGE };
+enum sim_form {
+    SIM_FORM_TRUE,
+    SIM_FORM_WRONG,
+    SIM_FORM_STRING,
+    SIM_FORM_NEGATIVE,
+    SIM_FORM_HUGE,
+    SIM_FORM_RESIDUAL
+};
 
 enum sim_spot { SIM_SPOT_NONE, SIM_SPOT_HEAD, SIM_SPOT_BODY, SIM_SPOT_END, SIM_SPOT_JSON };
 
 /* Everything is int64_t so that one table can fill it; flags are 0 or 1. */
 struct sim_script {
     int64_t out, prompt, cached, reasoning, audio_in, cache_write; /* tokens, SIM_UNSET if absent */
+    int64_t cache_12h, web, files, code;                           /* tokens, and fees of tools */
+    int64_t tool, cached_audio, image_out, audio_out;              /* tokens, of Google's */
+    int64_t cache_1h, compaction, advisor;                         /* tokens */
     int64_t events, error_after, cut, reset;                       /* SIM_UNSET if absent */
     int64_t first_ms, gap_ms, slow_ms;
     int64_t split, big; /* bytes */
@@ -36,6 +46,7 @@ struct sim_script {
     int64_t place, form, stall, garbage; /* the enums above */
     int64_t no_done, crlf, cr, comments, bom, coalesce, multiline, azure, obfuscation;
     int64_t close, eof, chunk_ext, trailers, gzip, hop, redirect, early, hundred;
+    int64_t calls_tool, no_output, blocked;
     char model[128];
     char tier[32];
 };

@@ -312,6 +312,95 @@ def bodies_may_be_large():
     assert status == 200 and len(json.loads(answer)["choices"][0]["message"]["content"]) == 3000000
 
 
+def gemini(verb, script="", body=None, key="x-goog-api-key: k\r\n"):
+    sock = connect()
+    sock.sendall(request(script, body or {"contents": []}, key,
+                         f"/v1beta/models/gemini-2.5-flash:{verb}"))
+    result = Reader(sock).answer()
+    sock.close()
+    return result
+
+
+def googles_dialect_counts_as_google_does():
+    script = "prompt=1000;cached=400;cached_audio=50;audio_in=30;tool=70;out=500;reasoning=200;image_out=90;web=3"
+    status, _, body = gemini("generateContent", script)
+    answer, line = json.loads(body), bill()[-1]
+    usage = answer["usageMetadata"]
+    assert status == 200 and answer["responseId"] == line["id"] and line["dialect"] == "gemini-generate"
+    assert usage["totalTokenCount"] == 1000 + 500 + 70 and usage["candidatesTokenCount"] == 300
+    assert usage["thoughtsTokenCount"] == 200 and usage.pop("serviceTier") == "standard"
+    assert usage == line["usage"]
+    assert line["classes"] == {"input": 640, "cache_read": 350, "cache_read_audio": 50, "input_audio": 30,
+                               "output": 410, "output_image": 90, "web_search": 1}
+    for framing, read in (("?alt=sse", events), ("", json.loads)):
+        chunks = read(gemini("streamGenerateContent" + framing, script + ";events=4")[2])
+        assert len(chunks) == 5 and chunks[-1]["candidates"][0]["finishReason"] == "STOP"
+        assert all("usageMetadata" in chunk for chunk in chunks)
+        assert bill()[-1]["classes"] == line["classes"]
+
+
+def googles_dialect_refuses_counts_and_embeds():
+    before = len(bill())
+    assert gemini("generateContent", key="")[0] == 403
+    status, head, body = gemini("streamGenerateContent", "status=429;retry_after=7")
+    assert status == 429 and "retry-after" not in head
+    assert json.loads(body)[0]["error"]["details"][0]["retryDelay"] == "7s"
+    assert json.loads(gemini("countTokens", "prompt=31")[2])["totalTokens"] == 31
+    assert len(bill()) == before
+    both = {"requests": [{"content": {}}, {"content": {}}]}
+    assert len(json.loads(gemini("batchEmbedContents", body=both)[2])["embeddings"]) == 2
+    assert "output" not in bill()[-1]["classes"]
+    blocked = json.loads(gemini("generateContent", "blocked=1;prompt=12")[2])
+    assert blocked["promptFeedback"]["blockReason"] and bill()[-1]["classes"] == {"input": 12}
+
+
+def message(script="", stream=False, extra=None, headers="x-api-key: k\r\nanthropic-version: 1\r\n", path="/v1/messages"):
+    body = dict(BODY, max_tokens=50, stream=stream, **(extra or {}))
+    sock = connect()
+    sock.sendall(request(script, body, headers, path))
+    result = Reader(sock).answer()
+    sock.close()
+    return result
+
+
+def messages_tell_their_usage_apart():
+    script = "prompt=1000;cached=300;cache_write=200;cache_1h=50;out=20;reasoning=5;web=2"
+    status, head, body = message(script)
+    answer, line = json.loads(body), bill()[-1]
+    usage = answer["usage"]
+    assert status == 200 and head["request-id"].startswith("req_sim_") and "x-request-id" not in head
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (500, 300)
+    assert usage["cache_creation"] == {"ephemeral_5m_input_tokens": 150, "ephemeral_1h_input_tokens": 50}
+    assert line["classes"] == {"input": 500, "cache_read": 300, "cache_write": 150, "cache_write_1h": 50,
+                               "output": 20, "web_search": 2}
+    assert line["dialect"] == "anthropic-messages" and line["id"] == answer["id"]
+    seen = events(message(script, True)[2])
+    assert [seen[0]["type"], seen[-2]["type"], seen[-1]["type"]] == ["message_start", "message_delta", "message_stop"]
+    assert seen[0]["message"]["usage"]["output_tokens"] == 1 and seen[-2]["usage"]["output_tokens"] == 20
+    assert seen[-2]["delta"]["stop_reason"] == "end_turn" and bill()[-1]["classes"] == line["classes"]
+    json.loads(message("compaction=5500;advisor=90;out=7")[2])
+    line = bill()[-1]
+    assert [part["model"] for part in line["parts"]] == [None, None, "claude-opus-4-5"]
+    total = {}
+    for part in line["parts"]:
+        for name, count in part["classes"].items():
+            total[name] = total.get(name, 0) + count
+    assert total == line["classes"] and total["output"] == 7 + 55 + 9
+
+
+def messages_fail_as_anthropics_do():
+    before = len(bill())
+    for headers, expected in (("", 401), ("x-api-key: k\r\n", 400)):
+        status, _, body = message(headers=headers)
+        assert status == expected and json.loads(body)["type"] == "error"
+    for status, kind in ((429, "rate_limit_error"), (529, "overloaded_error"), (500, "api_error")):
+        assert json.loads(message(f"status={status}")[2])["error"]["type"] == kind
+    assert json.loads(message(path="/v1/messages/count_tokens")[2])["input_tokens"] > 0
+    assert len(bill()) == before
+    seen = events(message("error_after=2;out=9", True)[2])
+    assert seen[-1]["type"] == "error" and bill()[-1]["state"] == "error"
+
+
 def reset_empties_the_bill():
     assert bill() and page("/sim/reset", "POST")[0] == 200 and bill() == []
 
@@ -323,6 +412,8 @@ for case in (plain_answer_matches_its_bill, counts_follow_from_the_body,
              cuts_and_resets_are_billed_for_what_was_made, stalls_hold_until_the_peer_closes,
              leaving_stops_the_generation, leaving_may_be_ignored, pace_is_kept,
              connections_are_kept_and_pipelined, early_and_interim_answers,
-             headers_come_back_under_hop, bodies_may_be_large, reset_empties_the_bill):
+             headers_come_back_under_hop, bodies_may_be_large,
+             googles_dialect_counts_as_google_does, googles_dialect_refuses_counts_and_embeds,
+             messages_tell_their_usage_apart, messages_fail_as_anthropics_do, reset_empties_the_bill):
     case()
     print("ok", case.__name__.replace("_", " "))

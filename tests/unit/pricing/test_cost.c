@@ -72,6 +72,32 @@ START_TEST(rounds_the_total_and_not_its_parts)
 }
 END_TEST
 
+START_TEST(rounds_several_parts_as_one_sum)
+{
+    struct tg_usage usages[3] = { 0 };
+    struct cost_rates rates[3] = { 0 };
+    struct cost_part parts[3];
+    struct cost cost;
+
+    for (int i = 0; i < 3; i++) {
+        usages[i].count[TG_OUTPUT] = 1;
+        rates[i].rate[TG_OUTPUT] = (struct cost_rate){ .price_id = 1, .unit_price_pusd = 400 + i };
+        parts[i] = (struct cost_part){ &usages[i], &rates[i] };
+    }
+    ck_assert_int_eq(cost_of_parts(parts, 3, &cost), TG_OK);
+    ck_assert_int_eq(cost.nusd, 1); /* 1,203 pusd; part by part it were 0 */
+    ck_assert_int_eq(cost_of_parts(parts, 0, &cost), TG_OK);
+    ck_assert_int_eq(cost.nusd, 0);
+    rates[1].rate[TG_OUTPUT].is_fallback = true;
+    rates[2].rate[TG_OUTPUT].price_id = 0;
+    ck_assert_int_eq(cost_of_parts(parts, 3, &cost), TG_OK);
+    ck_assert(cost.is_unpriced && cost.has_fallback);
+    ck_assert_int_eq(cost.nusd, 1); /* 801 pusd */
+    usages[2].count[TG_OUTPUT] = -1;
+    ck_assert_int_eq(cost_of_parts(parts, 3, &cost), TG_OUT_OF_RANGE);
+}
+END_TEST
+
 static const struct {
     enum cost_per per;
     int64_t ms;
@@ -431,6 +457,7 @@ Suite *suite(void)
 
     tcase_add_loop_test(c, rounds_half_to_even, 0, COUNT_OF(ties));
     tcase_add_test(c, rounds_the_total_and_not_its_parts);
+    tcase_add_test(c, rounds_several_parts_as_one_sum);
     tcase_add_loop_test(c, prices_time_by_the_millisecond, 0, COUNT_OF(times));
     tcase_add_test(c, adds_time_and_tokens_before_it_rounds);
     tcase_add_test(c, counts_each_class_once);

@@ -81,6 +81,10 @@ static const struct {
     { "{\"model\":\"m\",\"tools\":[{\"type\":\"function\"},{\"type\":\"web_search\"}]}", F, 1, 0 },
     { "{\"model\":\"m\",\"tools\":[{\"TYPE\":\"code_interpreter\"}]}", F, 1, 0 },
     { "{\"model\":\"m\",\"tools\":[{\"type\":[1]},7,null]}", 0, 1, 0 },
+    { "{\"model\":\"m\",\"tools\":[{\"type\":\"function\",\"tools\":[{\"type\":\"custom\"},7]}]}",
+      0, 1, 0 },
+    { "{\"model\":\"m\",\"tools\":[{\"tools\":[{\"type\":\"mcp\"}],\"type\":\"custom\"}]}", F, 1,
+      0 },
     { "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"audio\":{\"id\":\"audio_1\"}}]}", F,
       1, 0 },
     { "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"audio\":null}]}", 0, 1, 0 },
@@ -96,6 +100,50 @@ START_TEST(reads_the_facts)
     ck_assert_int_eq(request.max_output_tokens, facts[_i].max);
     ck_assert_int_eq(request.model[0], 'm');
     ck_assert_ptr_null(request.problem);
+}
+END_TEST
+
+/* --- whom it is for -----------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *members;
+    const char *user;
+} users[] = {
+    { "\"user\":\"u-1\"", "u-1" },
+    { "\"user\":null", "" },
+    { "\"user\":7", "" },
+    { "\"user\":[\"u\"],\"n\":1", "" },
+    { "\"user\":\"\"", "" },
+    { "\"user\":\"a\\nb\"", "" },
+    { "\"user\":\"\\u00e9\"", "\xC3\xA9" },
+    { "\"safety_identifier\":\"s\"", "s" },
+    { "\"metadata\":{\"user_id\":\"m\",\"x\":[1]}", "m" },
+    { "\"metadata\":7", "" },
+    { "\"metadata\":{\"user_id\":\"m\"},\"user\":\"u\",\"safety_identifier\":\"s\"", "u" },
+    { "\"safety_identifier\":\"s\",\"metadata\":{\"user_id\":\"m\"}", "s" },
+    { "\"User\":\"u\",\"user\":\"v\",\"USER\":\"w\"", "v" },
+};
+
+START_TEST(tells_whom_the_call_is_for)
+{
+    char body[BODY_MAX];
+    struct tg_request request;
+
+    snprintf(body, sizeof(body), "{\"model\":\"m\",%s}", users[_i].members);
+    ck_assert_int_eq(read_body(body, &request), TG_OK);
+    ck_assert_str_eq(request.user, users[_i].user);
+}
+END_TEST
+
+START_TEST(cuts_a_long_user)
+{
+    char body[BODY_MAX];
+    struct tg_request request;
+
+    snprintf(body, sizeof(body), "{\"model\":\"m\",\"user\":\"%0*d\"}", TG_USER_MAX + 9, 0);
+    ck_assert_int_eq(read_body(body, &request), TG_OK);
+    ck_assert_uint_eq(strlen(request.user), TG_USER_MAX);
 }
 END_TEST
 
@@ -439,12 +487,68 @@ START_TEST(asks_for_usage_where_the_client_did_not)
 }
 END_TEST
 
+static const struct {
+    const char *body;
+    const char *field; /* of the model; NULL: the kind's */
+    const char *edited;
+} lowered[] = {
+    { "{\"model\":\"m\"}", NULL, "{\"max_completion_tokens\":300,\"model\":\"m\"}" },
+    { "{\"model\":\"m\"}", "max_tokens", "{\"max_tokens\":300,\"model\":\"m\"}" },
+    { "{\"model\":\"m\",\"max_tokens\": 900 }", NULL, "{\"model\":\"m\",\"max_tokens\": 300 }" },
+    { "{\"max_completion_tokens\":7000,\"max_tokens\":900,\"model\":\"m\"}", NULL,
+      "{\"max_completion_tokens\":300,\"max_tokens\":300,\"model\":\"m\"}" },
+    /* a null is no maximum, and must not stand behind ours */
+    { "{\"max_completion_tokens\":null,\"model\":\"m\"}", NULL,
+      "{\"max_completion_tokens\":300,\"model\":\"m\"}" },
+    { "{\"max_tokens\":null,\"model\":\"m\"}", NULL,
+      "{\"max_completion_tokens\":300,\"max_tokens\":null,\"model\":\"m\"}" },
+    { "{\"max_tokens\":null,\"max_completion_tokens\":null,\"model\":\"m\"}", NULL,
+      "{\"max_tokens\":null,\"max_completion_tokens\":300,\"model\":\"m\"}" },
+    { "{\"max_tokens\":null,\"max_completion_tokens\":5000,\"model\":\"m\"}", NULL,
+      "{\"max_tokens\":null,\"max_completion_tokens\":300,\"model\":\"m\"}" },
+    { "{\"max_completion_tokens\":5000,\"max_tokens\":null,\"model\":\"m\"}", NULL,
+      "{\"max_completion_tokens\":300,\"max_tokens\":null,\"model\":\"m\"}" },
+    { "{\"stream\":true,\"model\":\"m\",\"max_tokens\":900}", NULL,
+      "{\"stream_options\":{\"include_usage\":true},\"stream\":true,\"model\":\"m\","
+      "\"max_tokens\":300}" },
+};
+
+START_TEST(lowers_every_maximum_that_holds)
+{
+    const struct tg_kind kind = { .name = "k",
+                                  .flags = TG_KIND_ASKS_USAGE,
+                                  .output_field = "max_completion_tokens" };
+    const struct tg_wish wish = { .max_output_tokens = 300, .output_field = lowered[_i].field };
+    const char *const body = lowered[_i].body;
+    struct tg_edit edits[TG_EDITS_MAX];
+    struct tg_request request;
+    char edited[BODY_MAX] = "";
+    size_t at = 0;
+    int count;
+
+    ck_assert_int_eq(read_body(body, &request), TG_OK);
+    count = openai_chat_plan_edits(&request, &kind, &wish, edits);
+    for (int i = 0; i < count; i++) {
+        ck_assert_uint_ge(edits[i].start, at);
+        strncat(edited, body + at, edits[i].start - at);
+        strcat(edited, edits[i].text);
+        at = edits[i].end;
+    }
+    strcat(edited, body + at);
+    ck_assert_str_eq(edited, lowered[_i].edited);
+    ck_assert_int_eq(read_body(edited, &request), TG_OK);
+    ck_assert_int_eq(request.max_output_tokens, 300);
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *s = suite_create("providers/openai_chat_request");
     TCase *tc = tcase_create("openai_chat_request");
 
     tcase_add_loop_test(tc, reads_the_facts, 0, COUNT(facts));
+    tcase_add_loop_test(tc, tells_whom_the_call_is_for, 0, COUNT(users));
+    tcase_add_test(tc, cuts_a_long_user);
     tcase_add_loop_test(tc, counts_media_by_structure, 0, COUNT(media));
     tcase_add_test(tc, adds_media_up_over_messages);
     tcase_add_test(tc, knows_still_images_by_their_place_and_type);
@@ -454,6 +558,7 @@ Suite *suite(void)
     tcase_add_test(tc, refuses_a_body_cut_anywhere);
     tcase_add_test(tc, tells_where_the_output_maxima_stand);
     tcase_add_loop_test(tc, asks_for_usage_where_the_client_did_not, 0, COUNT(edits_made));
+    tcase_add_loop_test(tc, lowers_every_maximum_that_holds, 0, COUNT(lowered));
     suite_add_tcase(s, tc);
     return s;
 }

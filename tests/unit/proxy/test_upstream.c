@@ -41,6 +41,7 @@ static const char *const request_stops[] = {
     "OpenAI-Organization",
     "OpenAI-Project",
     "x-goog-user-project",
+    "X-Goog-FieldMask",
     "x-tollgate-anything",
     "x-request-id",
 };
@@ -253,6 +254,96 @@ START_TEST(a_request_is_whole)
 }
 END_TEST
 
+static const struct {
+    const char *base_path;
+    const char *path;
+    const char *line;
+} lines[] = {
+    { "", "/v1/messages", "POST /v1/messages HTTP/1.1" },
+    { "/v1", "/v1/messages", "POST /v1/messages HTTP/1.1" },
+    { "/anthropic", "/v1/messages", "POST /anthropic/v1/messages HTTP/1.1" },
+    { "/anthropic/v1", "/v1/messages", "POST /anthropic/v1/messages HTTP/1.1" },
+    { "/v1", "/v1beta/x", "POST /v1/v1beta/x HTTP/1.1" },
+    { "/nav1", "/v1/messages", "POST /nav1/v1/messages HTTP/1.1" },
+    { "/chat", "/chat/completions", "POST /chat/chat/completions HTTP/1.1" },
+    { "/v1", "/v1", "POST /v1/v1 HTTP/1.1" },
+};
+
+START_TEST(a_version_that_stands_on_both_sides_is_one)
+{
+    char base[32];
+    char *text;
+
+    strcpy(base, lines[_i].base_path);
+    target.base_path = base;
+    dialect.upstream_path = lines[_i].path;
+    text = built_head();
+    ck_assert_msg(strncmp(text, lines[_i].line, strlen(lines[_i].line)) == 0, "%s", text);
+    free(text);
+}
+END_TEST
+
+/* --- paths that name the model --- */
+
+#define GENERATE "/v1beta/{resource}:generateContent"
+
+static const struct {
+    const char *base;
+    const char *speech; /* NULL: none */
+    const char *path, *stream_path;
+    bool is_stream;
+    const char *model;
+    const char *expected;
+} paths[] = {
+    { "", NULL, GENERATE, NULL, false, "gemini-2.5-flash",
+      "/v1beta/models/gemini-2.5-flash:generateContent" },
+    { "", NULL, GENERATE, "/v1beta/{resource}:streamGenerateContent", true, "m~1._-",
+      "/v1beta/models/m~1._-:streamGenerateContent" },
+    { "", NULL, GENERATE, "/v1beta/{resource}:streamGenerateContent", false, "m",
+      "/v1beta/models/m:generateContent" },
+    { "", NULL, GENERATE, NULL, false, "tunedModels/mine",
+      "/v1beta/tunedModels/mine:generateContent" },
+    { "", NULL, GENERATE, NULL, false, "tunedModels/a/b",
+      "/v1beta/tunedModels/a%2Fb:generateContent" },
+    { "", NULL, GENERATE, NULL, false, "a/b:c?d#e%f @\xC3\xA9",
+      "/v1beta/models/a%2Fb%3Ac%3Fd%23e%25f%20%40%C3%A9:generateContent" },
+    { "", NULL, "/model/{model}/converse", NULL, false, "a/b:0", "/model/a%2Fb%3A0/converse" },
+    { "/gate", NULL, GENERATE, NULL, false, "m", "/gate/v1beta/models/m:generateContent" },
+    /* the version that the path begins with may stand in the address as well */
+    { "/v1beta", NULL, GENERATE, NULL, false, "m", "/v1beta/models/m:generateContent" },
+    { "/v1bet", NULL, GENERATE, NULL, false, "m", "/v1bet/v1beta/models/m:generateContent" },
+    { "/v1beta/models", NULL, GENERATE, NULL, false, "m",
+      "/v1beta/models/v1beta/models/m:generateContent" },
+    { "", "/v1beta/openai", "/chat/completions", NULL, false, "m",
+      "/v1beta/openai/chat/completions" },
+    { "/v1beta", "/v1beta/openai", "/chat/completions", NULL, false, "m",
+      "/v1beta/openai/chat/completions" },
+    { "/v1", NULL, "/chat/completions", NULL, false, "m", "/v1/chat/completions" },
+};
+
+START_TEST(a_path_names_the_model_escaped)
+{
+    struct upstream_request request = plain_request();
+    char base[32];
+    char expected[256];
+    char *text;
+
+    strcpy(base, paths[_i].base);
+    target.base_path = base;
+    dialect.upstream_path = paths[_i].path;
+    dialect.upstream_stream_path = paths[_i].stream_path;
+    kind.speaks[0].path = paths[_i].speech;
+    request.is_stream = paths[_i].is_stream;
+    request.routed_model = span_from(paths[_i].model);
+    request.query = SPAN("key=tgk_secret&alt=sse&fields=candidates");
+    text = built(&request, "{}", 4096);
+    (void)snprintf(expected, sizeof(expected), "POST %s?alt=sse HTTP/1.1\r\n", paths[_i].expected);
+    text[strlen(expected)] = '\0';
+    ck_assert_str_eq(text, expected);
+    free(text);
+}
+END_TEST
+
 START_TEST(a_secret_goes_in_the_field_of_its_kind)
 {
     static const struct {
@@ -335,7 +426,9 @@ static char *answer_head(void)
 
     buf_init(&out, 1 << 16);
     upstream_put_answer_fields(
-        &head, &(struct upstream_answer_extras){ .request_id = SPAN("call_1") }, &out);
+        &head,
+        &(struct upstream_answer_extras){ .request_id = SPAN("call_1"), .dialect = &dialect },
+        &out);
     text = buf_take_string(&out);
     buf_fini(&out);
     ck_assert_ptr_nonnull(text);
@@ -382,6 +475,22 @@ START_TEST(the_providers_request_id_goes_on_beside_ours)
 }
 END_TEST
 
+START_TEST(our_id_stands_in_where_clients_look_for_the_providers)
+{
+    char *text;
+
+    head.status = 200;
+    dialect.flags = TG_DIALECT_REQUEST_ID;
+    text = answer_head();
+    ck_assert_str_eq(text, "HTTP/1.1 200 \r\nx-request-id: call_1\r\nrequest-id: call_1\r\n");
+    free(text);
+    put("Request-Id", "req_theirs");
+    text = answer_head();
+    ck_assert_str_eq(text, "HTTP/1.1 200 \r\nRequest-Id: req_theirs\r\nx-request-id: call_1\r\n");
+    free(text);
+}
+END_TEST
+
 static const struct {
     struct upstream_answer_end end;
     const char *expected;
@@ -421,11 +530,14 @@ Suite *suite(void)
     tcase_add_loop_test(tcase, any_other_request_field_passes, 0, COUNT(request_passes));
     tcase_add_test(tcase, what_connection_names_stays_here);
     tcase_add_test(tcase, a_request_is_whole);
+    tcase_add_loop_test(tcase, a_version_that_stands_on_both_sides_is_one, 0, COUNT(lines));
+    tcase_add_loop_test(tcase, a_path_names_the_model_escaped, 0, COUNT(paths));
     tcase_add_test(tcase, a_secret_goes_in_the_field_of_its_kind);
     tcase_add_loop_test(tcase, edits_change_what_they_name_with_and_without_room, 0, COUNT(edits));
     tcase_add_loop_test(tcase, an_answer_field_of_this_hop_stays_here, 0, COUNT(answer_stops));
     tcase_add_loop_test(tcase, any_other_answer_field_passes, 0, COUNT(answer_passes));
     tcase_add_test(tcase, the_providers_request_id_goes_on_beside_ours);
+    tcase_add_test(tcase, our_id_stands_in_where_clients_look_for_the_providers);
     tcase_add_loop_test(tcase, a_head_ends_as_the_body_is_framed, 0, COUNT(ends));
     suite_add_tcase(all, tcase);
     return all;
