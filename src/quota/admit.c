@@ -588,11 +588,11 @@ static void keep_rate(void *context, const struct balance_count *count)
 {
     struct admit_rate *rates = context;
     const enum limit_metric metric = count->limit->metric;
-    const int64_t taken = count->spent + count->held;
-    const int64_t remaining = taken < count->amount ? count->amount - taken : 0;
+    const __int128 left = (__int128)count->amount - count->spent - count->held;
+    const int64_t remaining = left > 0 ? (int64_t)left : 0;
     struct admit_rate *rate = NULL;
 
-    if (!count->limit->has_window || count->limit->rule.window != PERIOD_MINUTE ||
+    if (!count->limit->is_hard || !count->limit->has_window || count->limit->rule.window != PERIOD_MINUTE ||
         metric == LIMIT_COST)
         return;
     rate = &rates[metric == LIMIT_REQUESTS ? ADMIT_RATE_REQUESTS : ADMIT_RATE_TOKENS];

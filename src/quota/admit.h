@@ -31,7 +31,7 @@ void admit_close(struct admit *admit);
 /* How many minute's counters a success tells its caller about. */
 enum admit_rate_metric { ADMIT_RATE_REQUESTS, ADMIT_RATE_TOKENS, ADMIT_RATE_COUNT };
 
-/* The tightest minute's limit of a kind, after this hold. */
+/* The tightest hard limit of a minute of a kind, after this hold. */
 struct admit_rate {
     bool is_there;
     int64_t amount;

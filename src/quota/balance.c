@@ -17,6 +17,7 @@ struct watch {
     struct limit limit;
     const struct calendar *calendar;
     struct list sets; /* of struct counter_set: one, or one for each key */
+    struct map by_key; /* the same */
 };
 
 /* The limits of all calls of one key that ask for one model. */
@@ -131,6 +132,7 @@ static void free_hold(struct open_hold *hold)
 
 static void free_watch(struct watch *watch)
 {
+    map_fini(&watch->by_key);
     while (!list_is_empty(&watch->sets)) {
         struct counter_set *set = LIST_ENTRY(watch->sets.next, struct counter_set, node);
 
@@ -182,28 +184,27 @@ void balance_free(struct balance *balance)
 /* --- which limits -------------------------------------------------------------------------------
  */
 
-static struct counter_set *find_set(const struct watch *watch, int32_t key_id)
+static bool is_set_of(const void *value, const void *key)
 {
-    for (struct list *node = watch->sets.next; node != &watch->sets; node = node->next) {
-        struct counter_set *set = LIST_ENTRY(node, struct counter_set, node);
-
-        if (set->key_id == key_id)
-            return set;
-    }
-    return NULL;
+    return ((const struct counter_set *)value)->key_id == *(const int32_t *)key;
 }
 
 /* The counters of a limit for a key, made where there are none. NULL: no memory */
 static struct counter_set *set_of(struct balance *balance, struct watch *watch, int32_t key_id)
 {
     const int32_t own_key = watch->limit.is_each_key ? key_id : 0;
-    struct counter_set *set = find_set(watch, own_key);
+    const uint64_t hash = map_hash_int((uint64_t)own_key);
+    struct counter_set *set = map_get(&watch->by_key, hash, is_set_of, &own_key);
 
     if (set != NULL)
         return set;
     set = malloc(sizeof(*set));
     if (set == NULL)
         return NULL;
+    if (map_add(&watch->by_key, hash, set) != TG_OK) {
+        free(set);
+        return NULL;
+    }
     counter_set_init(set, &watch->limit, watch->calendar, &balance->log);
     set->key_id = own_key;
     list_push_back(&watch->sets, &set->node);
@@ -419,6 +420,7 @@ enum tg_status balance_put(struct balance *balance, const struct limit *limit,
     watch->limit = copy;
     watch->calendar = calendar;
     list_init(&watch->sets);
+    map_init(&watch->by_key, BALANCE_KEYS_MAX);
     list_push_back(&balance->watches, &watch->node);
     status = open_current(balance, watch, now_ms);
     if (status == TG_OK)

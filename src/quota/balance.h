@@ -23,6 +23,8 @@ struct calendar;
 
 /* Open attempts. */
 #define BALANCE_HOLDS_MAX ((size_t)1 << 20)
+/* Keys that a limit for each key has counted. */
+#define BALANCE_KEYS_MAX ((size_t)1 << 24)
 /* Calls, by key and model, whose limits are remembered. */
 #define BALANCE_VECTORS_MAX ((size_t)1 << 15)
 

@@ -580,6 +580,9 @@ START_TEST(a_success_tells_what_is_left_of_the_minute)
     minute.metric = LIMIT_TOTAL_TOKENS;
     minute.amount = 1000;
     make(minute);
+    minute.is_soft = true; /* binds nobody, so that nobody is told */
+    minute.amount = 500;
+    make(minute);
     ck_assert_int_eq(ask(&call, 100, 50), TG_OK);
     ck_assert(call.job.rates[ADMIT_RATE_REQUESTS].is_there);
     ck_assert_int_eq(call.job.rates[ADMIT_RATE_REQUESTS].amount, 10);
