@@ -233,9 +233,9 @@ struct tg_error {
 struct tg_kind;
 
 enum tg_dialect_flags {
-    TG_DIALECT_IS_FREE = 1u << 0,        /* providers bill nothing for it: counting tokens */
-    TG_DIALECT_INPUT_ONLY = 1u << 1,     /* no token comes out: embeddings */
-    TG_DIALECT_NO_MAXIMUM = 1u << 2,     /* has no field that bounds the output */
+    TG_DIALECT_IS_FREE = 1u << 0,         /* providers bill nothing for it: counting tokens */
+    TG_DIALECT_INPUT_ONLY = 1u << 1,      /* no token comes out: embeddings */
+    TG_DIALECT_NO_MAXIMUM = 1u << 2,      /* has no field that bounds the output */
     TG_DIALECT_ANTHROPIC_RATES = 1u << 3, /* its clients read anthropic-ratelimit-* */
     TG_DIALECT_REQUEST_ID = 1u << 4 /* its clients look for the request's id in `request-id` */
 };
