@@ -526,8 +526,8 @@ static enum tg_status try_clamped(struct deciding *deciding)
     return TG_OK;
 }
 
-/* Errors  TG_LIMIT_REACHED, TG_UNPRICED; TG_OVERLOADED: no memory, or the attempt is of a period that
- *         is over and let go of */
+/* Errors  TG_LIMIT_REACHED, TG_UNPRICED; TG_OVERLOADED: no memory, or the attempt is of a period
+ * that is over and let go of */
 static enum tg_status decide(struct deciding *deciding)
 {
     struct balance *balance = deciding->admit->balance;
@@ -592,8 +592,8 @@ static void keep_rate(void *context, const struct balance_count *count)
     const int64_t remaining = left > 0 ? (int64_t)left : 0;
     struct admit_rate *rate = NULL;
 
-    if (!count->limit->is_hard || !count->limit->has_window || count->limit->rule.window != PERIOD_MINUTE ||
-        metric == LIMIT_COST)
+    if (!count->limit->is_hard || !count->limit->has_window ||
+        count->limit->rule.window != PERIOD_MINUTE || metric == LIMIT_COST)
         return;
     rate = &rates[metric == LIMIT_REQUESTS ? ADMIT_RATE_REQUESTS : ADMIT_RATE_TOKENS];
     if (rate->is_there && rate->remaining <= remaining)

@@ -68,8 +68,8 @@ struct admit_job {
 };
 
 /* Fill in class and run. `done` gets TG_OK when the hold is durable; at once TG_LIMIT_REACHED,
- * TG_RATE_LIMITED, TG_UNPRICED: turned down, recorded without a charge; TG_OVERLOADED: too many open
- * holds, no memory, or the attempt is of a period that is over and let go of. */
+ * TG_RATE_LIMITED, TG_UNPRICED: turned down, recorded without a charge; TG_OVERLOADED: too many
+ * open holds, no memory, or the attempt is of a period that is over and let go of. */
 void admit_job_init(struct admit_job *job, struct admit *admit);
 
 /* The wall clock, but never before the newest attempt: a clock that is set back opens no period

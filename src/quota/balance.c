@@ -16,7 +16,7 @@ struct watch {
     struct list node; /* in balance->watches, or balance->leaving once removed */
     struct limit limit;
     const struct calendar *calendar;
-    struct list sets; /* of struct counter_set: one, or one for each key */
+    struct list sets;  /* of struct counter_set: one, or one for each key */
     struct map by_key; /* the same */
 };
 

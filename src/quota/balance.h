@@ -117,8 +117,8 @@ int64_t balance_fit(struct balance *balance, const struct balance_call *call,
 /* Set aside, after balance_check has passed; in soft limits but in a period that is let go of.
  *
  * added_tokens  of the provider's kind, for learning
- * Errors        TG_CONFLICT: the attempt has a hold; TG_OVERLOADED: BALANCE_HOLDS_MAX are open, or a
- *               sum is above what can be counted; TG_NO_MEMORY. Nothing is changed */
+ * Errors        TG_CONFLICT: the attempt has a hold; TG_OVERLOADED: BALANCE_HOLDS_MAX are open, or
+ * a sum is above what can be counted; TG_NO_MEMORY. Nothing is changed */
 TG_MUST_CHECK enum tg_status balance_hold(struct balance *balance, const struct balance_call *call,
                                           const struct balance_need *need, int64_t added_tokens);
 
