@@ -250,7 +250,7 @@ check: deps layers
 # ThreadSanitizer over what has threads; the rest it would only slow down.
 THREADED_UNIT := net/loop base/log snapshot
 THREADED := writer reader ledger net/client net/connector net/fetch integration/accounts server relay exchange \
-            admin daemon refresh
+            admin daemon refresh quota hammer
 .PHONY: check-threads
 check-threads:
 	@$(MAKE) V=tsan -j$(JOBS) all build/tsan/unit_tests build/tsan/integration_tests build/tsan/sim
