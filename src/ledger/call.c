@@ -41,8 +41,8 @@ static const char rates_sql[] =
     "SELECT json_extract(each.value, '$[0]'), json_extract(each.value, '$[1]'), "
     "json_extract(each.value, '$[2]'), p.provider, p.model, p.unit, p.tier, p.ctx_min, "
     "p.valid_from_ms, p.valid_until_ms, p.variant, p.utc_window, p.origin, "
-    "json_extract(each.value, '$[3]'), json_extract(each.value, '$[4]'), "
-    "json_extract(each.value, '$[5]') FROM rate_set, "
+    "json_extract(each.value, '$[3]'), json_extract(each.value, '$[4]'), json_extract(each.value, "
+    "'$[5]') FROM rate_set, "
     "json_each(rate_set.rates) AS each LEFT JOIN price AS p "
     "ON p.id = json_extract(each.value, '$[1]') WHERE rate_set.id = ?1 /* scan */";
 static const char detail_sql[] =

@@ -147,6 +147,18 @@ struct rates_text {
     struct buf out;
 };
 
+/* Left out where it is 1 and nothing stands behind it. */
+static void put_factor(struct json_writer *json, const struct ledger_rate *rate)
+{
+    if (rate->factor_den != 0) {
+        json_int(json, NULL, rate->factor_num);
+        json_int(json, NULL, rate->factor_den);
+    } else if (rate->count != 0) {
+        json_null(json, NULL);
+        json_null(json, NULL);
+    }
+}
+
 static struct span build_rates_text(void *context)
 {
     struct rates_text *text = context;
@@ -161,10 +173,7 @@ static struct span build_rates_text(void *context)
         json_string(&json, NULL, tg_class_name(rate->class));
         json_int(&json, NULL, rate->price_id);
         json_int(&json, NULL, rate->unit_price_pusd);
-        if (rate->factor_den != 0 || rate->count != 0) {
-            json_int(&json, NULL, rate->factor_den != 0 ? rate->factor_num : 0);
-            json_int(&json, NULL, rate->factor_den);
-        }
+        put_factor(&json, rate);
         if (rate->count != 0)
             json_int(&json, NULL, rate->count);
         json_close_array(&json);
@@ -192,12 +201,13 @@ static enum tg_status rate_set_id(struct ledger *ledger, const struct ledger_cha
     for (int i = 0; i < charge->rate_count; i++) {
         const struct ledger_rate *rate = &charge->rates[i];
 
-        key[at++] = rate->class;
+        key[at++] = rate->count != 0 ? -1 - (int64_t)rate->class : (int64_t)rate->class;
         key[at++] = rate->price_id;
         key[at++] = rate->unit_price_pusd;
         key[at++] = rate->factor_num;
         key[at++] = rate->factor_den;
-        key[at++] = rate->count;
+        if (rate->count != 0)
+            key[at++] = rate->count;
     }
     buf_init(&context.out, RATES_TEXT_MAX);
     status =
@@ -394,19 +404,27 @@ static void take_back(const struct charge_row *old, struct charge_row *row)
     row->provider_cost_nusd = -old->provider_cost_nusd;
 }
 
-static enum tg_status tell_of_adjustment(struct ledger *ledger, const struct charge_row *row,
-                                         const struct charge_row *old, struct err *err)
+/* Post a correction and tell of it. It is one of many jobs of a batch: what is kept in memory is
+ * touched when nothing can fail any more. */
+static enum tg_status post_adjustment(struct ledger *ledger, const struct charge_row *row,
+                                      const struct charge_row *old, struct err *err)
 {
     struct stmt *stmt = &ledger->find_name;
-    bool has_row = false;
+    bool has_name = false;
+    bool is_new = false;
+    enum tg_status status;
 
     stmt_bind_int(stmt, 1, row->model_id);
-    TRY(stmt_step(stmt, &has_row, err));
-    if (!has_row)
+    TRY(stmt_step(stmt, &has_name, err));
+    if (!has_name)
         return err_set(err, TG_CORRUPT, "a charge has a model that has no name");
-    tell_watcher(ledger, row, stmt_text(stmt, 0), old);
+    status = post_row(ledger, row, &is_new, err);
+    if (status == TG_OK && !is_new)
+        status = err_set(err, TG_CONFLICT, "the adjustment's id is in use");
+    if (status == TG_OK)
+        tell_watcher(ledger, row, stmt_text(stmt, 0), old);
     stmt_reset(stmt);
-    return TG_OK;
+    return status;
 }
 
 static enum tg_status run_reconcile(struct writer_job *job, struct db *db, struct err *err)
@@ -416,7 +434,6 @@ static enum tg_status run_reconcile(struct writer_job *job, struct db *db, struc
     struct charge_row old;
     struct charge_row row;
     bool is_ended = false;
-    bool is_new = false;
 
     (void)db;
     TRY(charge_find(&ledger->charges, reconcile->charge_id, &old, err));
@@ -449,10 +466,7 @@ static enum tg_status run_reconcile(struct writer_job *job, struct db *db, struc
         row.provider_cost_nusd = reconcile->amount_nusd - old.provider_cost_nusd;
         break;
     }
-    TRY(post_row(ledger, &row, &is_new, err));
-    if (!is_new)
-        return err_set(err, TG_CONFLICT, "the adjustment's id is in use");
-    return tell_of_adjustment(ledger, &row, &old, err);
+    return post_adjustment(ledger, &row, &old, err);
 }
 
 void ledger_reconcile_job_init(struct ledger_reconcile_job *job, struct ledger *ledger)

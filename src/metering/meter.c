@@ -23,13 +23,11 @@ static struct book_query query_of(const struct meter_call *call, struct span mod
     };
 }
 
-/* ret_found  by which rule; NULL: not asked */
-static const struct book_model *find_model(const struct meter_call *call, struct span model,
-                                           struct match_found *ret_found)
+static const struct book_model *find_model(const struct meter_call *call, struct span model)
 {
     if (call->kind->book == NULL || call->book == NULL || model.len == 0)
         return NULL;
-    return book_match(call->book, span_from(call->kind->book), model, ret_found);
+    return book_match(call->book, span_from(call->kind->book), model, /* ret_found= */ NULL);
 }
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -172,7 +170,7 @@ static bool fill_gap(const struct model *known, int64_t tokens, int64_t *pusd,
 static void find_dearest(const struct meter_call *call, const struct model *known,
                          struct meter_bound *bound)
 {
-    const struct book_model *model = find_model(call, call->model, /* ret_found= */ NULL);
+    const struct book_model *model = find_model(call, call->model);
     const struct book_query query = query_of(call, call->model, SPAN_EMPTY, 0);
     struct cost_rates rates = { 0 };
     bool has_all = true;
@@ -238,10 +236,7 @@ static void use_estimate(const struct meter_call *call, const struct meter_attem
     const int64_t input = (call->body_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
     const int64_t output = (attempt->answer->output_bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
     /* An error in place of any text was not generated. */
-    const int64_t least = (attempt->answer->flags & TG_ANSWER_IS_ERROR) != 0 ||
-                                  is_dialect(call, TG_DIALECT_INPUT_ONLY)
-                              ? 0
-                              : 1;
+    const int64_t least = (attempt->answer->flags & TG_ANSWER_IS_ERROR) != 0 ? 0 : 1;
 
     *usage = (struct tg_usage){ 0 };
     usage->count[TG_INPUT] = smaller(input > 0 ? input : 1, attempt->bound->input_tokens);
@@ -319,21 +314,14 @@ static void choose_usage(const struct meter_call *call, const struct meter_attem
     charge->source = LEDGER_SOURCE_ESTIMATED;
 }
 
-static int64_t price_id_of(const struct cost_rate *rate)
-{
-    return rate->price_id == CEILING_PRICE_ID ? 0 : rate->price_id;
-}
-
-static struct ledger_rate *find_rate(struct ledger_charge *charge, enum tg_class class,
-                                     const struct cost_rate *rate)
+static struct ledger_rate *find_rate(struct ledger_charge *charge, const struct ledger_rate *rate)
 {
     for (int i = 0; i < charge->rate_count; i++) {
-        struct ledger_rate *const kept = &charge->rates[i];
+        struct ledger_rate *const other = &charge->rates[i];
 
-        if (kept->class == class && kept->price_id == price_id_of(rate) &&
-            kept->unit_price_pusd == rate->unit_price_pusd &&
-            kept->factor_num == rate->factor.num && kept->factor_den == rate->factor.den)
-            return kept;
+        if (other->class == rate->class && other->price_id == rate->price_id &&
+            other->factor_num == rate->factor_num && other->factor_den == rate->factor_den)
+            return other;
     }
     return NULL;
 }
@@ -344,20 +332,21 @@ static void keep_rates(const struct cost_part *part, struct ledger_charge *charg
 {
     for (int class = 0; class < TG_CLASS_COUNT; class ++) {
         const struct cost_rate *rate = &part->rates->rate[class];
+        const struct ledger_rate as_charged = {
+            .class = (enum tg_class) class,
+            .price_id = rate->price_id == CEILING_PRICE_ID ? 0 : rate->price_id,
+            .unit_price_pusd = rate->unit_price_pusd,
+            .factor_num = rate->factor.num,
+            .factor_den = rate->factor.den,
+        };
         struct ledger_rate *kept;
 
         if (part->usage->count[class] == 0 || rate->price_id == 0)
             continue;
-        kept = find_rate(charge, (enum tg_class) class, rate);
+        kept = find_rate(charge, &as_charged);
         if (kept == NULL && charge->rate_count < LEDGER_RATES_MAX) {
             kept = &charge->rates[charge->rate_count++];
-            *kept = (struct ledger_rate){
-                .class = (enum tg_class) class,
-                .price_id = price_id_of(rate),
-                .unit_price_pusd = rate->unit_price_pusd,
-                .factor_num = rate->factor.num,
-                .factor_den = rate->factor.den,
-            };
+            *kept = as_charged;
         }
         if (kept != NULL)
             kept->count += part->usage->count[class];
@@ -400,110 +389,110 @@ static struct model word_of(const struct meter_call *call, struct span served)
     return known;
 }
 
-/* What one model made of an answer: all of it, or a part that has prices of its own. */
-struct share {
-    const struct tg_usage *usage;
-    const struct book_model *model;     /* NULL: the book has none of its names */
-    const struct book_model *container; /* that its code ran in; NULL: none, or without a price */
-    int64_t ceiling_price_pusd;         /* an owner's, for tokens without a price; 0: none */
-    struct book_query query;
-};
-
-/* What a charge is priced from. */
+/* What a charge is priced from: all of it at once, or the parts that other models made. Each part
+ * has what the team is charged and what the provider takes. */
 struct pricing {
     const struct meter_call *call;
-    struct ledger_charge *charge;
-    struct share shares[TG_ITERATIONS_MAX];
-    struct cost_rates rates[TG_ITERATIONS_MAX]; /* of the side priced last */
-    struct cost_part parts[TG_ITERATIONS_MAX];
+    const struct tg_answer *answer;
+    struct model word;
+    struct span tier;
+    struct cost_part charged[TG_ITERATIONS_MAX];
+    struct cost_part taken[TG_ITERATIONS_MAX];
+    struct cost_rates charged_rates[TG_ITERATIONS_MAX];
+    struct cost_rates taken_rates[TG_ITERATIONS_MAX];
     int count;
+    bool has_two_sides;
+    bool has_ceiling_price;
     bool has_other_model; /* a part was priced as another model's than the one it names */
 };
 
-/* A container costs the same whichever model's code runs in it, and stands in the book by itself.
- */
-static const struct book_model *find_container(const struct meter_call *call,
-                                               const struct tg_usage *usage)
+/* The model that a part is priced as: the one it names, the one that the answer names, the one that
+ * was asked for; the first that the book has. */
+static const struct book_model *find_made(struct pricing *pricing, struct span own,
+                                          struct match_found *ret_found)
 {
-    if (usage->count[TG_CODE_SESSION] == 0 || call->kind->book == NULL || call->book == NULL)
+    const struct meter_call *const call = pricing->call;
+    const struct tg_answer *const answer = pricing->answer;
+    const struct span names[] = { own, span_of(answer->model.text, answer->model.len),
+                                  call->model };
+    const struct book_model *model = NULL;
+
+    *ret_found = (struct match_found){ 0 };
+    if (call->kind->book == NULL || call->book == NULL)
         return NULL;
-    return book_find(call->book, span_from(call->kind->book), SPAN("container"));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && model == NULL; i++) {
+        if (names[i].len > 0)
+            model = book_match(call->book, span_from(call->kind->book), names[i], ret_found);
+        if (model == NULL && i == 0 && own.len > 0)
+            pricing->has_other_model = true;
+    }
+    return model;
 }
 
-static void read_rates(const struct share *share, struct cost_rates *rates)
+/* A container costs the same whichever model's code runs in it, and stands in the book by itself.
+ */
+static void add_container_rate(const struct meter_call *call, const struct book_query *query,
+                               struct cost_rates *rates)
 {
-    struct cost_rates own;
+    const struct book_model *container = find_model(call, SPAN("container"));
+    struct cost_rates own = { 0 };
 
-    *rates = (struct cost_rates){ 0 };
-    if (share->model != NULL)
-        book_rates(share->model, &share->query, rates);
-    if (share->container == NULL || rates->rate[TG_CODE_SESSION].price_id != 0)
+    if (container == NULL || rates->rate[TG_CODE_SESSION].price_id != 0)
         return;
-    book_rates(share->container, &share->query, &own);
+    book_rates(container, query, &own);
     rates->rate[TG_CODE_SESSION] = own.rate[TG_CODE_SESSION];
 }
 
 /* Give tokens without a price the ceiling price. */
-static void fill_gaps(const struct share *share, struct cost_rates *rates,
-                      struct ledger_charge *charge)
+static void fill_gaps(struct pricing *pricing, const struct tg_usage *usage,
+                      struct cost_rates *rates)
 {
-    if (share->ceiling_price_pusd == 0)
+    if (pricing->word.ceiling_price_pusd == 0)
         return;
     for (int class = 0; class < TG_TOKEN_CLASS_COUNT; class ++) {
-        if (share->usage->count[class] == 0 || rates->rate[class].price_id != 0)
+        if (usage->count[class] == 0 || rates->rate[class].price_id != 0)
             continue;
         rates->rate[class] = (struct cost_rate){
             .price_id = CEILING_PRICE_ID,
-            .unit_price_pusd = share->ceiling_price_pusd,
+            .unit_price_pusd = pricing->word.ceiling_price_pusd,
         };
-        charge->flags |= LEDGER_CEILING_PRICE;
+        pricing->has_ceiling_price = true;
     }
 }
 
-/* What all shares come to for the team, or for the provider. */
-static enum tg_status price_side(struct pricing *pricing, enum book_side side,
-                                 struct cost *ret_cost)
+static void find_rates(struct pricing *pricing, const struct book_model *model,
+                       const struct book_query *query, const struct cost_part *part,
+                       struct cost_rates *ret_rates)
 {
-    for (int i = 0; i < pricing->count; i++) {
-        struct share *const share = &pricing->shares[i];
-        struct cost_rates *const rates = &pricing->rates[i];
-
-        share->query.side = side;
-        read_rates(share, rates);
-        fill_gaps(share, rates, pricing->charge);
-        pricing->parts[i] = (struct cost_part){ share->usage, rates };
-    }
-    return cost_of_parts(pricing->parts, pricing->count, ret_cost);
+    *ret_rates = (struct cost_rates){ 0 };
+    if (model != NULL)
+        book_rates(model, query, ret_rates);
+    if (part->usage->count[TG_CODE_SESSION] > 0)
+        add_container_rate(pricing->call, query, ret_rates);
+    fill_gaps(pricing, part->usage, ret_rates);
 }
 
-/* Add what was made by the model that `part` names (empty: none), which is priced as the first of
- * that, the one that the answer names and the one that was asked for that the book has. What an
- * owner has declared free is not added. */
-static void add_share(struct pricing *pricing, const struct tg_answer *answer,
-                      const struct tg_usage *usage, struct span part)
+/* own: the model that the part names; empty: the answer's */
+static void add_part(struct pricing *pricing, const struct tg_usage *usage, struct span own)
 {
-    const struct meter_call *const call = pricing->call;
-    const struct span served = span_of(answer->model.text, answer->model.len);
-    const struct span names[] = { part, served, call->model };
-    const struct model word = word_of(call, part.len > 0 ? part : served);
-    struct share *const share = &pricing->shares[pricing->count];
-    struct match_found found = { 0 };
+    const struct tg_answer *const answer = pricing->answer;
+    const int i = pricing->count++;
+    struct match_found found;
+    const struct book_model *model = find_made(pricing, own, &found);
+    struct book_query query =
+        query_of(pricing->call, pricing->call->model, pricing->tier, usage->prompt_tokens);
 
-    if (word.is_free)
-        return;
-    share->usage = usage;
-    share->model = NULL;
-    share->container = find_container(call, usage);
-    share->ceiling_price_pusd = word.ceiling_price_pusd;
-    for (int i = 0; i < 3 && share->model == NULL; i++) {
-        share->model = find_model(call, names[i], &found);
-        if (i == 0 && part.len > 0 && share->model == NULL)
-            pricing->has_other_model = true;
-    }
-    share->query = query_of(call, call->model, tier_of(answer), usage->prompt_tokens);
-    share->query.region =
+    query.region =
         answer->region.len > 0 ? span_of(answer->region.text, answer->region.len) : found.region;
-    pricing->count++;
+    pricing->charged[i] = (struct cost_part){ usage, &pricing->charged_rates[i] };
+    find_rates(pricing, model, &query, &pricing->charged[i], &pricing->charged_rates[i]);
+    pricing->taken[i] = pricing->charged[i];
+    if (model == NULL || !book_has_two_sides(model))
+        return;
+    query.side = BOOK_COST;
+    pricing->has_two_sides = true;
+    pricing->taken[i].rates = &pricing->taken_rates[i];
+    find_rates(pricing, model, &query, &pricing->taken[i], &pricing->taken_rates[i]);
 }
 
 /* Whether the charge is the sum of the answer's iterations, and not a bound or an estimate. */
@@ -513,66 +502,67 @@ static bool bills_iterations(const struct tg_answer *answer, const struct ledger
            memcmp(&charge->usage, &answer->usage, sizeof(charge->usage)) == 0;
 }
 
-static void add_shares(struct pricing *pricing, const struct tg_answer *answer)
+static void add_parts(struct pricing *pricing, const struct ledger_charge *charge)
 {
-    if (!bills_iterations(answer, pricing->charge)) {
-        add_share(pricing, answer, &pricing->charge->usage, SPAN_EMPTY);
+    const struct tg_answer *const answer = pricing->answer;
+
+    if (!bills_iterations(answer, charge)) {
+        add_part(pricing, &charge->usage, SPAN_EMPTY);
         return;
     }
     for (int i = 0; i < answer->iteration_count; i++) {
         const struct tg_iteration *part = &answer->iterations[i];
 
-        add_share(pricing, answer, &part->usage, span_of(part->model.text, part->model.len));
+        add_part(pricing, &part->usage, span_of(part->model.text, part->model.len));
     }
 }
 
-static bool has_sides(const struct book_model *model)
+/* What the provider takes: its own word, or, where teams are charged something else, its prices. */
+static int64_t provider_cost_of(const struct pricing *pricing, int64_t charged_nusd)
 {
-    return model != NULL && book_has_two_sides(model);
-}
-
-/* What the provider takes, where teams are charged something else. */
-static int64_t provider_cost_of(struct pricing *pricing)
-{
-    bool has_two_sides = false;
     struct cost cost;
 
-    for (int i = 0; i < pricing->count; i++)
-        has_two_sides = has_two_sides || has_sides(pricing->shares[i].model) ||
-                        has_sides(pricing->shares[i].container);
-    if (!has_two_sides || price_side(pricing, BOOK_COST, &cost) != TG_OK)
-        return pricing->charge->cost_nusd;
+    if ((pricing->answer->flags & TG_ANSWER_HAS_COST) != 0)
+        return pricing->answer->provider_cost_nusd;
+    if (!pricing->has_two_sides || cost_of_parts(pricing->taken, pricing->count, &cost) != TG_OK)
+        return charged_nusd;
     return cost.nusd;
 }
 
 static void price(const struct meter_call *call, const struct tg_answer *answer,
                   struct ledger_charge *charge)
 {
-    struct pricing pricing;
+    struct pricing pricing; /* large: its arrays are filled as far as they are used */
     struct cost cost = { 0 };
 
     pricing.call = call;
-    pricing.charge = charge;
+    pricing.answer = answer;
+    pricing.word = word_of(call, span_of(answer->model.text, answer->model.len));
+    pricing.tier = tier_of(answer);
     pricing.count = 0;
-    pricing.has_other_model = false;
-    add_shares(&pricing, answer);
-    if (price_side(&pricing, BOOK_CHARGE, &cost) != TG_OK) {
+    pricing.has_two_sides = pricing.has_ceiling_price = pricing.has_other_model = false;
+    charge->tier = pricing.tier;
+    if (pricing.word.is_free) {
+        charge->provider_cost_nusd = provider_cost_of(&pricing, 0);
+        return;
+    }
+    add_parts(&pricing, charge);
+    if (cost_of_parts(pricing.charged, pricing.count, &cost) != TG_OK) {
         charge->flags |= LEDGER_USAGE_DOUBTFUL;
         cost.is_unpriced = true;
     }
-    charge->tier = tier_of(answer);
     charge->cost_nusd = cost.nusd;
+    charge->provider_cost_nusd = provider_cost_of(&pricing, cost.nusd);
     if (cost.is_unpriced)
         charge->flags |= LEDGER_UNPRICED;
     if (cost.has_fallback || pricing.has_other_model)
         charge->flags |= LEDGER_PRICE_FALLBACK;
+    if (pricing.has_ceiling_price)
+        charge->flags |= LEDGER_CEILING_PRICE;
     charge->rate_count = 0;
     for (int i = 0; i < pricing.count; i++)
-        keep_rates(&pricing.parts[i], charge);
+        keep_rates(&pricing.charged[i], charge);
     end_rates(charge);
-    charge->provider_cost_nusd = (answer->flags & TG_ANSWER_HAS_COST) != 0
-                                     ? answer->provider_cost_nusd
-                                     : provider_cost_of(&pricing);
 }
 
 static enum ledger_outcome outcome_of(const struct meter_attempt *attempt)

@@ -55,7 +55,7 @@ static const struct tg_dialect *const dialects[] = {
  * image_tokens_max is of the published rules the one that counts most. OpenAI: 30,000 patches of
  * 32 x 32 pixels times 2.46; tiles come to 48,169 at most (2,833 + 8 x 5,667). Anthropic: a long
  * edge of 2,576 pixels in patches of 28 x 28 is 92 x 92 at most. Gemini's tiles of large images
- * have no stated end. Where others' models can be asked, none holds for all. */
+ * have no stated end. */
 static const struct tg_kind kinds[] = {
     {
         .name = "openai",
@@ -68,8 +68,8 @@ static const struct tg_kind kinds[] = {
                       "text-moderation-" },
         .env_key = "OPENAI_API_KEY",
         .book = "openai",
-        .output_field = "max_completion_tokens",
         .image_tokens_max = 73800,
+        .output_field = "max_completion_tokens",
     },
     {
         .name = "azure-openai", /* https://{resource}.openai.azure.com/openai/v1 */
@@ -89,11 +89,11 @@ static const struct tg_kind kinds[] = {
         .prefixes = { "claude-" },
         .env_key = "ANTHROPIC_API_KEY",
         .book = "anthropic",
+        .models_path = "/v1/models?limit=1000", /* 20 where not asked for more */
+        .image_tokens_max = 8464,
         /* Prompts that come with tools, billed as input: 346 for any, 245 to 735 more for each of
          * its own (bash, text editor, computer), which a body names in 40 bytes. */
         .added_tokens = 3072,
-        .models_path = "/v1/models?limit=1000", /* 20 where not asked for more */
-        .image_tokens_max = 8464,
     },
     {
         .name = "google",

@@ -13,6 +13,7 @@ static const struct span media_keys[] = {
     SPAN("input_audio"), SPAN("input_image"), SPAN("input_video"), SPAN("input_file"),
     SPAN("image"),       SPAN("audio"),       SPAN("video"),       SPAN("document"),
     SPAN("file"),        SPAN("file_id"),     SPAN("image_file"),  SPAN("source"),
+    SPAN("file_data"),
 };
 
 /* Members, inside media, whose text is the data itself. */

@@ -73,6 +73,8 @@ function anthropicUsage(classes, parts = []) {
 function question(line) {
     if (line.dialect === 'anthropic-messages')
         return { dialect: 'anthropic', usage: anthropicUsage(line.classes, line.parts) };
+    if (line.dialect.startsWith('gemini-'))
+        return { dialect: 'gemini', usage: line.usage };
     return { dialect: 'openai-chat', usage: line.usage };
 }
 

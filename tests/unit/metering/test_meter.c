@@ -66,7 +66,6 @@ static struct meter_call call_of(void)
 {
     return (struct meter_call){
         .request = &request,
-        .dialect = &dialect,
         .kind = &kind,
         .book = book,
         .model = SPAN("gpt-test"),
