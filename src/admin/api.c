@@ -3,6 +3,7 @@
 #include "admin/calls.h"
 #include "admin/holds.h"
 #include "admin/keys.h"
+#include "admin/models.h"
 #include "admin/problem.h"
 #include "admin/providers.h"
 #include "admin/session.h"
@@ -54,6 +55,10 @@ const struct api_route api_routes[] = {
     { "PATCH", "/api/v1/providers/{id}", ADMINS, API_NEEDS_BODY, providers_update },
     { "DELETE", "/api/v1/providers/{id}", ADMINS, API_NO_BODY, providers_delete },
     { "POST", "/api/v1/providers/{id}/test", ADMINS, API_MAY_HAVE_BODY, providers_test },
+
+    { "GET", "/api/v1/models", AUDITORS, API_NO_BODY, models_list },
+    { "GET", "/api/v1/models/{id}", AUDITORS, API_NO_BODY, models_get },
+    { "PATCH", "/api/v1/models/{id}", OWNERS, API_NEEDS_BODY, models_update },
 
     { "GET", "/api/v1/calls", ALL, API_NO_BODY, calls_list },
     { "GET", "/api/v1/calls/{id}", ALL, API_NO_BODY, calls_get },

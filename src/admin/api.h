@@ -14,6 +14,7 @@
 
 struct keyring;
 struct ledger;
+struct model_store;
 struct reader_pool;
 struct secret_ring;
 struct target_store;
@@ -34,6 +35,7 @@ struct api_parts {
     struct ledger *ledger;
     struct keyring *keyring;      /* NULL: no worker loops run */
     struct target_store *targets; /* likewise */
+    struct model_store *models;   /* likewise */
     const struct secret_ring *ring;
     struct token_gate *gate;
     const char *database_path;

@@ -231,7 +231,10 @@ static enum tg_status on_rate(void *context, const struct call_rate *rate)
     put_optional(w, "unit", rate->unit);
     put_pusd(w, "product", product / per);
     json_open_object(w, "price");
-    json_int(w, "id", rate->price_id);
+    if (rate->price_id > 0)
+        json_int(w, "id", rate->price_id);
+    else
+        json_null(w, "id"); /* an owner's ceiling price */
     put_optional(w, "provider", rate->provider);
     put_optional(w, "model", rate->model);
     put_optional(w, "tier", rate->tier);

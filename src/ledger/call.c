@@ -57,12 +57,12 @@ static const char holds_sql[] =
     "ORDER BY id LIMIT ?4";
 
 static const char *const flag_names[] = {
-    "stream",         "estimated", "unpriced",        "client_gone", "upstream_error",
-    "overrun",        "unbounded", "ceiling_unknown", "encoded",     "price_fallback",
-    "usage_doubtful", "retried",   "drained",         "not_sent",
+    "stream",    "estimated",       "unpriced", "client_gone",    "upstream_error", "overrun",
+    "unbounded", "ceiling_unknown", "encoded",  "price_fallback", "usage_doubtful", "retried",
+    "drained",   "not_sent",        "learned",  "clamped",        "ceiling_price",
 };
 #define FLAG_COUNT ((int)(sizeof(flag_names) / sizeof(flag_names[0])))
-static_assert(LEDGER_NOT_SENT == 1u << (FLAG_COUNT - 1), "a name for each flag");
+static_assert(LEDGER_CEILING_PRICE == 1u << (FLAG_COUNT - 1), "a name for each flag");
 
 const char *call_flag_name(int bit)
 {

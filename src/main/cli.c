@@ -19,10 +19,8 @@
 #define LIMIT_MAX      1000000
 
 static const struct cli_command *const tables[] = {
-    commands_of_accounts,
-    commands_of_providers,
-    commands_of_usage,
-    commands_of_system,
+    commands_of_accounts, commands_of_providers, commands_of_models,
+    commands_of_usage,    commands_of_system,
 };
 #define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
 

@@ -42,7 +42,13 @@ enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
     X(LIMIT, "limit", "N", "rows at most  (100)")                                                  \
     X(ALL, "all", NULL, "archived and revoked ones too")                                           \
     X(ACTION, "action", "ACTION", "charge, release or amount")                                     \
-    X(AMOUNT, "amount", "USD", "for the action amount")
+    X(AMOUNT, "amount", "USD", "for the action amount")                                            \
+    X(SEARCH, "search", "TEXT", "only names with that in them")                                    \
+    X(CONTEXT, "context", "TOKENS", "prompt and answer, at most (\"\": as it came)")               \
+    X(MAX_OUTPUT, "max-output", "TOKENS", "of one choice, at most (\"\": as it came)")             \
+    X(OUTPUT_FIELD, "output-field", "NAME", "bounds the output (\"\": as it came)")                \
+    X(FREE, "free", "BOOL", "it costs nothing: true or false")                                     \
+    X(CEILING_PRICE, "ceiling-price", "USD", "of a million tokens without a price (\"\": none)")
 
 enum cli_option {
 #define CLI_OPTION_NAME(name, option, value, help) CLI_##name,

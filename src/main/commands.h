@@ -7,6 +7,7 @@
 
 extern const struct cli_command commands_of_accounts[];  /* team, key, token */
 extern const struct cli_command commands_of_providers[]; /* provider */
+extern const struct cli_command commands_of_models[];    /* model */
 extern const struct cli_command commands_of_usage[];     /* calls, holds, usage */
 extern const struct cli_command commands_of_system[];    /* verify, backup, doctor */
 

@@ -8,7 +8,10 @@
 #include "main/upkeep.h"
 #include "main/wire_admin.h"
 #include "pricing/book.h"
+#include "pricing/model.h"
+#include "pricing/model_seed.h"
 #include "proxy/worker.h"
+#include "quota/admit.h"
 #include "routing/installation.h"
 #include "store/migrate.h"
 #include "store/txn.h"
@@ -40,11 +43,13 @@ struct wiring {
     struct secret_ring ring;
     struct db *db; /* until the writer takes it */
     struct ledger *ledger;
+    struct admit *admit;
     struct writer *writer;
     struct snapshot_domain *domain;
     struct keyring *keyring;
     struct target_store *targets;
     struct snapshot book;
+    struct model_store *models;
     struct connector *connector;
     struct server_budget budget;
     struct proxy_services services;
@@ -94,17 +99,30 @@ static enum tg_status load_secrets(struct wiring *wiring, struct err *err)
 /* --- database -----------------------------------------------------------------------------------
  */
 
-static enum tg_status seed_prices(struct wiring *wiring, struct err *err)
-{
-    const struct tg_embedded_file *file =
-        tg_embedded_find(tg_migrations, tg_migration_count, "prices.csv");
-    AUTO(txn) txn = { 0 };
+static const struct {
+    const char *file;
+    enum tg_status (*take)(struct db *db, struct span csv, const char *sha256_hex, int64_t now_ms,
+                           struct err *err);
+} seeds[] = {
+    { "prices.csv", book_seed },
+    { "models.csv", model_seed },
+};
 
-    assert(file != NULL);
-    TRY(txn_begin(&txn, wiring->db, err));
-    TRY(book_seed(wiring->db, span_of((const char *)file->bytes, file->len), file->sha256,
-                  clock_wall_ms(), err));
-    return txn_commit(&txn, err);
+/* Take in what comes with the program, each file in a transaction of its own. */
+static enum tg_status take_seeds(struct wiring *wiring, struct err *err)
+{
+    for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
+        const struct tg_embedded_file *file =
+            tg_embedded_find(tg_migrations, tg_migration_count, seeds[i].file);
+        AUTO(txn) txn = { 0 };
+
+        assert(file != NULL);
+        TRY(txn_begin(&txn, wiring->db, err));
+        TRY(seeds[i].take(wiring->db, span_of((const char *)file->bytes, file->len), file->sha256,
+                          clock_wall_ms(), err));
+        TRY(txn_commit(&txn, err));
+    }
+    return TG_OK;
 }
 
 static enum tg_status know_itself(struct wiring *wiring, struct err *err)
@@ -134,7 +152,7 @@ static enum tg_status open_database(struct wiring *wiring, struct err *err)
     TRY(db_open(wiring->db_path, DB_WRITE, &wiring->db, err));
     TRY(migrate_run(wiring->db, tg_migrations, tg_migration_count, &applied, err));
     TRY(know_itself(wiring, err));
-    TRY(seed_prices(wiring, err));
+    TRY(take_seeds(wiring, err));
     TRY(ledger_open(wiring->db, &wiring->ledger, &recovered, &wiring->services.id_floor, err));
     log_event(LOG_INFO, "database", LOG_FS("path", wiring->db_path),
               LOG_FI("migrations_applied", applied), LOG_FS("sqlite", db_library_version()));
@@ -148,6 +166,7 @@ static enum tg_status load_snapshots(struct wiring *wiring, struct err *err)
 {
     TRY(snapshot_domain_new(&wiring->domain));
     TRY(load_book(wiring, err));
+    TRY(model_store_open(wiring->db, wiring->domain, &wiring->models, err));
     TRY(keyring_open(wiring->db, wiring->domain, &wiring->keyring, err));
     TRY(target_store_open(wiring->db, &wiring->ring, wiring->domain, &wiring->targets, err));
     return TG_OK;
@@ -155,9 +174,11 @@ static enum tg_status load_snapshots(struct wiring *wiring, struct err *err)
 
 static enum tg_status start_writer(struct wiring *wiring, struct err *err)
 {
+    TRY(admit_open(wiring->db, wiring->ledger, &wiring->admit, err));
     TRY(writer_start(wiring->db, wiring->db_path, &wiring->writer, err));
     wiring->db = NULL; /* the writer's now */
     ledger_attach(wiring->ledger, wiring->writer);
+    admit_attach(wiring->admit, wiring->writer);
     return TG_OK;
 }
 
@@ -186,6 +207,7 @@ static void fill_api_parts(struct wiring *wiring)
     parts->ledger = wiring->ledger;
     parts->keyring = wiring->keyring;
     parts->targets = wiring->targets;
+    parts->models = wiring->models;
     parts->ring = &wiring->ring;
     parts->database_path = wiring->db_path;
     parts->is_draining = tells_draining;
@@ -221,8 +243,10 @@ static void fill_services(struct wiring *wiring)
     services->keyring = wiring->keyring;
     services->targets = wiring->targets;
     services->book = &wiring->book;
+    services->models = wiring->models;
     services->secrets = &wiring->ring;
     services->ledger = wiring->ledger;
+    services->admit = wiring->admit;
     services->writer = wiring->writer;
     services->connector = wiring->connector;
     services->domain = wiring->domain;
@@ -351,9 +375,11 @@ static void take_down(struct wiring *wiring)
         worker_free(wiring->workers[i]);
     target_store_close(wiring->targets);
     keyring_close(wiring->keyring);
+    model_store_close(wiring->models);
     if (wiring->domain != NULL)
         snapshot_swap(wiring->domain, &wiring->book, NULL, book_free);
     snapshot_domain_free(wiring->domain);
+    admit_close(wiring->admit);
     ledger_close(wiring->ledger);
     db_close(wiring->db);
     secret_ring_fini(&wiring->ring);

@@ -7,6 +7,9 @@
 /* About what a token of English or code takes; only for charges marked estimated. */
 #define BYTES_PER_TOKEN 4
 
+/* In cost_rate: of an owner's ceiling price, which no row of the book has. */
+#define CEILING_PRICE_ID (-1)
+
 static struct book_query query_of(const struct meter_call *call, struct span model,
                                   struct span tier, int64_t prompt_tokens)
 {
@@ -31,55 +34,175 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static bool is_free(const struct meter_call *call)
+static int64_t larger(int64_t a, int64_t b)
 {
-    return (call->dialect->flags & TG_DIALECT_IS_FREE) != 0;
+    return a > b ? a : b;
 }
 
-static bool is_input_only(const struct meter_call *call)
+static bool is_dialect(const struct meter_call *call, uint32_t flags)
 {
-    return (call->dialect->flags & TG_DIALECT_INPUT_ONLY) != 0;
+    return (call->dialect->flags & flags) != 0;
 }
 
-/* The most that may come out. */
-static void bound_output(const struct meter_call *call, struct meter_bound *bound)
+/* --- what is known of the model ---------------------------------------------------------------
+ */
+
+/* Of a kind that is not in the book only what an owner has set under the provider's own name. */
+static const struct model *find_known(const struct meter_call *call, struct span model)
+{
+    if (model.len == 0)
+        return NULL;
+    if (call->kind->book == NULL)
+        return model_facts_find_own(call->facts, call->provider, model);
+    return model_facts_find(call->facts, span_from(call->kind->book), model);
+}
+
+static struct model known_of(const struct meter_call *call, struct span model)
+{
+    const struct model *known = find_known(call, model);
+
+    return known != NULL ? *known : (struct model){ 0 };
+}
+
+static struct model_largest largest_of(const struct meter_call *call)
+{
+    if (call->kind->book == NULL)
+        return (struct model_largest){ 0 };
+    return model_facts_largest(call->facts, span_from(call->kind->book));
+}
+
+/* --- before -----------------------------------------------------------------------------------
+ */
+
+/* What the bytes of the body, images aside, and its images come to at most. */
+static int64_t count_body(const struct meter_call *call)
+{
+    const struct tg_request *request = call->request;
+    const int64_t text_bytes = larger(call->body_bytes - request->media_bytes, 0);
+    const int64_t image_tokens =
+        request->image_parts == 0 ? 0 : request->image_parts * call->kind->image_tokens_max;
+
+    return smaller(text_bytes + image_tokens + call->kind->added_tokens, TG_COUNT_MAX);
+}
+
+static bool has_boundless_media(const struct meter_call *call)
 {
     const struct tg_request *request = call->request;
 
-    if (is_input_only(call))
+    return request->media_parts > request->image_parts ||
+           (request->image_parts > 0 && call->kind->image_tokens_max == 0);
+}
+
+static void bound_input(const struct meter_call *call, const struct model *known,
+                        struct meter_bound *bound)
+{
+    const bool is_fetched = (call->request->flags & TG_REQUEST_FETCHES) != 0;
+    int64_t window = known->context_tokens;
+
+    bound->context_tokens = window;
+    if (!is_fetched && !has_boundless_media(call)) {
+        bound->input_tokens = count_body(call);
+        if (window > 0)
+            bound->input_tokens = smaller(bound->input_tokens, window);
         return;
-    bound->output_tokens = request->max_output_tokens;
-    if ((request->flags & TG_REQUEST_MAX_GIVEN) == 0) {
-        bound->output_tokens = METER_OUTPUT_CEILING;
-        bound->flags |= LEDGER_CEILING_UNKNOWN;
     }
-    bound->output_tokens = smaller(bound->output_tokens * request->choices, TG_COUNT_MAX);
+    if (is_fetched || window == 0)
+        bound->flags |= LEDGER_UNBOUNDED;
+    if (window == 0)
+        window = largest_of(call).context_tokens;
+    if (window == 0)
+        window = METER_CONTEXT_UNKNOWN;
+    /* One that is not the model's own may be too small. */
+    if (known->context_tokens == 0)
+        window = larger(window, smaller(call->body_bytes + call->kind->added_tokens, TG_COUNT_MAX));
+    bound->input_tokens = window;
+}
+
+static int64_t bound_choice(const struct meter_call *call, const struct model *known,
+                            struct meter_bound *bound)
+{
+    int64_t largest;
+
+    if ((call->request->flags & TG_REQUEST_MAX_GIVEN) != 0)
+        return call->request->max_output_tokens;
+    if (known->default_output_tokens > 0)
+        return known->default_output_tokens;
+    if (known->max_output_tokens > 0)
+        return known->max_output_tokens;
+    bound->flags |= LEDGER_CEILING_UNKNOWN;
+    largest = largest_of(call).max_output_tokens;
+    return largest > 0 ? largest : METER_OUTPUT_CEILING;
+}
+
+static void bound_output(const struct meter_call *call, const struct model *known,
+                         struct meter_bound *bound)
+{
+    const int64_t thinking = call->request->thinking_budget_tokens;
+
+    bound->may_clamp = !is_dialect(call, TG_DIALECT_NO_MAXIMUM | TG_DIALECT_INPUT_ONLY);
+    bound->least_output_tokens =
+        thinking > 0 ? larger(METER_LEAST_OUTPUT, thinking + METER_LEAST_BEHIND_THINKING)
+                     : METER_LEAST_OUTPUT;
+    /* A path into an object is the provider's own dialect's, which knows it. */
+    if (known->output_field != NULL && strchr(known->output_field, '.') == NULL)
+        bound->output_field = known->output_field;
+    if (!is_dialect(call, TG_DIALECT_INPUT_ONLY))
+        bound->output_tokens =
+            smaller(bound_choice(call, known, bound) * bound->choices, TG_COUNT_MAX);
+}
+
+/* The ceiling price where there is no price.
+ *
+ * return  whether the tokens have one or the other, or are none */
+static bool fill_gap(const struct model *known, int64_t tokens, int64_t *pusd,
+                     struct meter_bound *bound)
+{
+    if (tokens == 0)
+        return true;
+    if (known->ceiling_price_pusd == 0)
+        return false;
+    *pusd = known->ceiling_price_pusd;
+    bound->flags |= LEDGER_CEILING_PRICE;
+    return true;
+}
+
+static void find_dearest(const struct meter_call *call, const struct model *known,
+                         struct meter_bound *bound)
+{
+    const struct book_model *model = find_model(call, call->model);
+    const struct book_query query = query_of(call, call->model, SPAN_EMPTY, 0);
+    struct cost_rates rates = { 0 };
+    bool has_all = true;
+
+    if (known->is_free)
+        return;
+    if (model != NULL)
+        book_dearest(model, &query, &bound->input_pusd, &bound->output_pusd);
+    /* A price of 0 and no price are two things. */
+    if (model != NULL && (bound->input_pusd == 0 || bound->output_pusd == 0))
+        book_rates(model, &query, &rates);
+    if (bound->input_pusd == 0 && rates.rate[TG_INPUT].price_id == 0)
+        has_all = fill_gap(known, bound->input_tokens, &bound->input_pusd, bound);
+    if (bound->output_pusd == 0 && rates.rate[TG_OUTPUT].price_id == 0)
+        has_all = fill_gap(known, bound->output_tokens, &bound->output_pusd, bound) && has_all;
+    bound->is_unpriced = !has_all;
+    if (bound->is_unpriced)
+        bound->flags |= LEDGER_UNPRICED;
 }
 
 enum tg_status meter_bound(const struct meter_call *call, struct meter_bound *ret_bound)
 {
-    const struct tg_request *request = call->request;
-    const struct book_model *model = find_model(call, call->model);
-    const struct book_query query = query_of(call, call->model, SPAN_EMPTY, 0);
-    int64_t input_pusd = 0;
-    int64_t output_pusd = 0;
-    struct meter_bound bound = { 0 };
+    const struct model known = known_of(call, call->model);
+    struct meter_bound bound = { .choices = larger(call->request->choices, 1) };
 
-    if (is_free(call)) {
-        *ret_bound = bound;
-        return TG_OK;
+    if (!is_dialect(call, TG_DIALECT_IS_FREE)) {
+        bound_input(call, &known, &bound);
+        bound_output(call, &known, &bound);
+        find_dearest(call, &known, &bound);
     }
-    bound.input_tokens = smaller(call->body_bytes + call->kind->added_tokens, TG_COUNT_MAX);
-    if ((request->flags & TG_REQUEST_FETCHES) != 0) {
-        bound.input_tokens = METER_CONTEXT_UNKNOWN;
-        bound.flags |= LEDGER_UNBOUNDED;
-    }
-    bound_output(call, &bound);
-    if (model != NULL)
-        book_dearest(model, &query, &input_pusd, &output_pusd);
-    if (input_pusd == 0 && output_pusd == 0)
-        bound.flags |= LEDGER_UNPRICED;
-    TRY(cost_bound(bound.input_tokens, bound.output_tokens, input_pusd, output_pusd, &bound.nusd));
+    TRY(cost_bound(bound.input_tokens, bound.output_tokens, bound.input_pusd, bound.output_pusd,
+                   &bound.nusd));
+    bound.nusd += bound.fixed_nusd;
     *ret_bound = bound;
     return TG_OK;
 }
@@ -116,7 +239,7 @@ static void use_estimate(const struct meter_call *call, const struct meter_attem
 
     *usage = (struct tg_usage){ 0 };
     usage->count[TG_INPUT] = smaller(input > 0 ? input : 1, attempt->bound->input_tokens);
-    if (!is_input_only(call))
+    if (!is_dialect(call, TG_DIALECT_INPUT_ONLY))
         usage->count[TG_OUTPUT] = smaller(output > 0 ? output : least, TG_COUNT_MAX);
     usage->prompt_tokens = usage->count[TG_INPUT];
     for (size_t i = 0; i < sizeof(fees) / sizeof(fees[0]); i++) /* seen in the answer so far */
@@ -170,8 +293,10 @@ static void choose_usage(const struct meter_call *call, const struct meter_attem
         charge->flags |= LEDGER_NOT_SENT;
         return;
     }
-    if (is_free(call))
+    if (is_dialect(call, TG_DIALECT_IS_FREE)) {
+        charge->usage = (struct tg_usage){ 0 };
         return;
+    }
     if (has_usage(attempt->answer) && is_final(attempt)) {
         charge->usage = attempt->answer->usage;
         return;
@@ -196,7 +321,8 @@ static void keep_rates(const struct cost_rates *rates, struct ledger_charge *cha
             continue;
         charge->rates[charge->rate_count++] = (struct ledger_rate){
             .class = (enum tg_class) class,
-            .price_id = rates->rate[class].price_id,
+            .price_id =
+                rates->rate[class].price_id == CEILING_PRICE_ID ? 0 : rates->rate[class].price_id,
             .unit_price_pusd = rates->rate[class].unit_price_pusd,
         };
     }
@@ -230,6 +356,35 @@ static void add_container_rate(const struct meter_call *call, const struct book_
     rates->rate[TG_CODE_SESSION] = own.rate[TG_CODE_SESSION];
 }
 
+/* An owner's word on the model that was asked for, else on the one that served. */
+static struct model word_of(const struct meter_call *call, struct span served)
+{
+    const struct model served_known = known_of(call, served);
+    struct model known = known_of(call, call->model);
+
+    known.is_free = known.is_free || served_known.is_free;
+    if (known.ceiling_price_pusd == 0)
+        known.ceiling_price_pusd = served_known.ceiling_price_pusd;
+    return known;
+}
+
+/* Give tokens without a price the ceiling price. */
+static void fill_gaps(const struct model *word, struct cost_rates *rates,
+                      struct ledger_charge *charge)
+{
+    if (word->ceiling_price_pusd == 0)
+        return;
+    for (int class = 0; class < TG_TOKEN_CLASS_COUNT; class ++) {
+        if (charge->usage.count[class] == 0 || rates->rate[class].price_id != 0)
+            continue;
+        rates->rate[class] = (struct cost_rate){
+            .price_id = CEILING_PRICE_ID,
+            .unit_price_pusd = word->ceiling_price_pusd,
+        };
+        charge->flags |= LEDGER_CEILING_PRICE;
+    }
+}
+
 static void price(const struct meter_call *call, const struct tg_answer *answer,
                   struct ledger_charge *charge)
 {
@@ -237,9 +392,16 @@ static void price(const struct meter_call *call, const struct tg_answer *answer,
     const struct book_model *model = find_model(call, served);
     const struct book_query query =
         query_of(call, call->model, tier_of(answer), charge->usage.prompt_tokens);
+    const struct model word = word_of(call, served);
     struct cost_rates rates = { 0 };
     struct cost cost = { 0 };
 
+    charge->tier = query.tier;
+    if (word.is_free) {
+        charge->provider_cost_nusd =
+            (answer->flags & TG_ANSWER_HAS_COST) != 0 ? answer->provider_cost_nusd : 0;
+        return;
+    }
     /* The answer names what served; where the book does not have that, what was asked. */
     if (model == NULL)
         model = find_model(call, call->model);
@@ -247,11 +409,11 @@ static void price(const struct meter_call *call, const struct tg_answer *answer,
         book_rates(model, &query, &rates);
     if (charge->usage.count[TG_CODE_SESSION] > 0)
         add_container_rate(call, &query, &rates);
+    fill_gaps(&word, &rates, charge);
     if (cost_of(&charge->usage, &rates, &cost) != TG_OK) {
         charge->flags |= LEDGER_USAGE_DOUBTFUL;
         cost.is_unpriced = true;
     }
-    charge->tier = query.tier;
     charge->cost_nusd = cost.nusd;
     charge->provider_cost_nusd =
         (answer->flags & TG_ANSWER_HAS_COST) != 0 ? answer->provider_cost_nusd : cost.nusd;

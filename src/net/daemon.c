@@ -183,16 +183,13 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* Decode in place. return  false: a '%' without two digits, or a NUL */
-static bool decode(char *text, size_t len, struct span *ret_decoded)
+bool daemon_decode(char *text, size_t len, struct span *ret_decoded)
 {
     size_t to = 0;
 
     for (size_t from = 0; from < len; from++, to++) {
         if (text[from] != '%') {
             text[to] = text[from];
-            if (text[from] == '+')
-                text[to] = ' ';
             continue;
         }
         if (len - from < 3 || hex_digit(text[from + 1]) < 0 || hex_digit(text[from + 2]) < 0)
@@ -207,6 +204,14 @@ static bool decode(char *text, size_t len, struct span *ret_decoded)
     return true;
 }
 
+static bool decode_param(char *text, size_t len, struct span *ret_decoded)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '+')
+            text[i] = ' ';
+    return daemon_decode(text, len, ret_decoded);
+}
+
 static bool read_param(struct exchange *exchange, char *text, size_t len)
 {
     struct daemon_param *param = &exchange->params[exchange->request.param_count];
@@ -216,9 +221,9 @@ static bool read_param(struct exchange *exchange, char *text, size_t len)
     if (exchange->request.param_count == DAEMON_PARAMS_MAX)
         return false;
     param->value = SPAN_EMPTY;
-    if (!decode(text, name_len, &param->name))
+    if (!decode_param(text, name_len, &param->name))
         return false;
-    if (equals != NULL && !decode(text + name_len + 1, len - name_len - 1, &param->value))
+    if (equals != NULL && !decode_param(text + name_len + 1, len - name_len - 1, &param->value))
         return false;
     exchange->request.param_count++;
     return true;

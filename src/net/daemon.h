@@ -60,6 +60,11 @@ struct span daemon_header(const struct daemon_request *request, const char *name
 bool daemon_param_get(const struct daemon_request *request, const char *name,
                       struct span *ret_value);
 
+/* Undo a path segment's percent-encoding, in place.
+ *
+ * return  false: a '%' without two digits, or a NUL; *ret_decoded is written only on true */
+bool daemon_decode(char *text, size_t len, struct span *ret_decoded);
+
 /* A body that is made while it is sent. */
 struct daemon_stream {
     /* Write 1..max bytes; may block for a while.

@@ -96,6 +96,11 @@ bool price_class_from_name(struct span name, enum tg_class *ret_class);
  * ret     written only when it can */
 bool price_fits(enum tg_class class, enum price_unit unit, enum cost_per *ret_per);
 
+/* Whether a name may be a provider's, [a-z0-9-]{1,63}; a model's, 1..PRICE_MODEL_MAX printable
+ * bytes. */
+bool price_is_provider_name(struct span name);
+bool price_is_model_name(struct span name);
+
 /* What is wrong with a row, as a sentence's rest: "unit_price_pusd must be ...". NULL: nothing. */
 const char *price_complaint(const struct price *price);
 

@@ -39,7 +39,12 @@ static const struct tg_dialect *const dialects[] = {
  * what they do not know; OpenAI's way, to be asked, is taken for all others.
  *
  * A variable is left out where its name is that of a general token, set for other ends
- * (GITHUB_TOKEN, HF_TOKEN). */
+ * (GITHUB_TOKEN, HF_TOKEN).
+ *
+ * image_tokens_max is of the published rules the one that counts most. OpenAI: 30,000 patches of
+ * 32 x 32 pixels times 2.46; tiles come to 48,169 at most (2,833 + 8 x 5,667). Anthropic: a long
+ * edge of 2,576 pixels in patches of 28 x 28 is 92 x 92 at most. Gemini's tiles of large images
+ * have no stated end. */
 static const struct tg_kind kinds[] = {
     {
         .name = "openai",
@@ -53,6 +58,7 @@ static const struct tg_kind kinds[] = {
         .env_key = "OPENAI_API_KEY",
         .book = "openai",
         .output_field = "max_completion_tokens",
+        .image_tokens_max = 73800,
     },
     {
         .name = "azure-openai", /* https://{resource}.openai.azure.com/openai/v1 */
@@ -62,6 +68,7 @@ static const struct tg_kind kinds[] = {
         .env_key = "AZURE_OPENAI_API_KEY",
         .book = "azure",
         .output_field = "max_completion_tokens",
+        .image_tokens_max = 73800,
     },
     {
         .name = "anthropic",
@@ -71,6 +78,7 @@ static const struct tg_kind kinds[] = {
         .prefixes = { "claude-" },
         .env_key = "ANTHROPIC_API_KEY",
         .book = "anthropic",
+        .image_tokens_max = 8464,
     },
     {
         .name = "google",

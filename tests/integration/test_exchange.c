@@ -250,6 +250,7 @@ static void start_worker(int64_t short_ms)
         .book = &prices,
         .secrets = &ring,
         .ledger = book.ledger,
+        .admit = book.admit,
         .writer = book.writer,
         .connector = connector,
         .domain = domain,
@@ -289,6 +290,7 @@ static void setup_with(struct span models, int64_t short_ms)
     must(target_store_open(book.db, &ring, domain, &targets, &book.err));
     must(writer_start(book.db, book.path, &book.writer, &book.err));
     ledger_attach(book.ledger, book.writer);
+    admit_attach(book.admit, book.writer);
     sem_init(&committed, 0, 0);
     writer_add_hook(book.writer, &hook);
     upstream_start();

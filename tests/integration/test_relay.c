@@ -3,6 +3,7 @@
  * whole. Method: a relay over a real connection, answers cut at every offset, on a loop turned by
  * hand. */
 #include "proxy/relay.h"
+#include "proxy/upstream.h"
 
 #include "providers/catalogue.h"
 #include "support/suites.h"
@@ -138,7 +139,7 @@ static void begin(const char *type, int64_t content_length, const char *coding)
     if (coding != NULL)
         head.fields[head.field_count++] =
             (struct http_field){ SPAN("content-encoding"), span_from(coding) };
-    relay_begin(&relay, &head, SPAN("call_1"));
+    relay_begin(&relay, &head, &(struct upstream_answer_extras){ .request_id = SPAN("call_1") });
 }
 
 static void feed(struct span bytes)

@@ -4,6 +4,7 @@
 #include "net/fetch.h"
 #include "policy/key.h"
 #include "policy/token.h"
+#include "pricing/model.h"
 #include "routing/target.h"
 #include "store/reader.h"
 #include "store/snapshot.h"
@@ -53,10 +54,12 @@ static void open_stores(struct support_admin *admin)
     must(snapshot_domain_new(&admin->domain), &err);
     must(keyring_open(book->db, admin->domain, &admin->keyring, &err), &err);
     must(target_store_open(book->db, &admin->ring, admin->domain, &admin->targets, &err), &err);
+    must(model_store_open(book->db, admin->domain, &admin->models, &err), &err);
     must(token_gate_new(&admin->ring, &admin->gate), &err);
     token_gate_open_setup(admin->gate, clock_wall_ms(), admin->setup);
     must(writer_start(book->db, book->path, &book->writer, &err), &err);
     ledger_attach(book->ledger, book->writer);
+    admit_attach(book->admit, book->writer);
     must(reader_pool_new(book->path, 4, &admin->parts.readers, &err), &err);
 }
 
@@ -68,6 +71,7 @@ static void fill_parts(struct support_admin *admin)
     parts->ledger = admin->book.ledger;
     parts->keyring = admin->keyring;
     parts->targets = admin->targets;
+    parts->models = admin->models;
     parts->ring = &admin->ring;
     parts->gate = admin->gate;
     parts->database_path = admin->book.path;
@@ -112,6 +116,7 @@ void support_admin_stop(struct support_admin *admin)
     writer_stop(admin->book.writer, 1000);
     ledger_close(admin->book.ledger);
     target_store_close(admin->targets);
+    model_store_close(admin->models);
     keyring_close(admin->keyring);
     token_gate_free(admin->gate);
     snapshot_domain_free(admin->domain);

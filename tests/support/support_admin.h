@@ -15,6 +15,7 @@ struct support_admin {
     struct snapshot_domain *domain;
     struct keyring *keyring;
     struct target_store *targets;
+    struct model_store *models;
     struct token_gate *gate;
     struct api_parts parts;
     struct assets assets;
