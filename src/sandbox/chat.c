@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 
-#define TEXT_MAX    ((size_t)32 << 20)
 #define CHOICES_MAX 1
 #define MS_PER_S    1000
 
@@ -28,8 +27,7 @@ static bool is_blank(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Where the word that begins at or behind `at` ends; s.len where there is none. */
-static size_t word_end(struct span s, size_t at)
+size_t chat_word_end(struct span s, size_t at)
 {
     while (at < s.len && is_blank(s.ptr[at]))
         at++;
@@ -38,7 +36,7 @@ static size_t word_end(struct span s, size_t at)
     return at;
 }
 
-static int64_t count_words(struct span s)
+int64_t chat_count_words(struct span s)
 {
     int64_t count = 0;
     bool is_inside = false;
@@ -79,7 +77,7 @@ static enum tg_status read_messages(const cJSON *tree, struct chat *chat, struct
 
     if (!cJSON_IsArray(messages) || cJSON_GetArraySize(messages) == 0)
         return err_set(err, TG_INVALID, "messages must be an array of at least one message");
-    buf_init(&text, TEXT_MAX);
+    buf_init(&text, CHAT_TEXT_MAX);
     cJSON_ArrayForEach(message, messages)
     {
         const cJSON *role = cJSON_GetObjectItemCaseSensitive(message, "role");
@@ -88,7 +86,7 @@ static enum tg_status read_messages(const cJSON *tree, struct chat *chat, struct
             return err_set(err, TG_INVALID, "each of messages must have a role");
         buf_clear(&text);
         put_content(cJSON_GetObjectItemCaseSensitive(message, "content"), &text);
-        chat->prompt_tokens += count_words(buf_span(&text));
+        chat->prompt_tokens += chat_count_words(buf_span(&text));
         if (strcmp(role->valuestring, "user") != 0)
             continue;
         buf_clear(&chat->text);
@@ -98,25 +96,31 @@ static enum tg_status read_messages(const cJSON *tree, struct chat *chat, struct
     return buf_status(&chat->text);
 }
 
-static enum tg_status read_model(const cJSON *tree, struct chat *chat, struct err *err)
+enum tg_status chat_set_model(struct chat *chat, struct span model, struct err *err)
 {
-    const cJSON *model = cJSON_GetObjectItemCaseSensitive(tree, "model");
-
-    if (!cJSON_IsString(model))
-        return err_set(err, TG_INVALID, "model must be a string");
     for (size_t i = 0; i < MODEL_COUNT; i++) {
-        if (strcmp(model->valuestring, models[i]) != 0)
+        if (!span_equal(model, span_from(models[i])))
             continue;
         chat->is_slow = i == 1;
         (void)snprintf(chat->model, sizeof(chat->model), "%s", models[i]);
         return TG_OK;
     }
     return err_set(err, TG_MODEL_NOT_FOUND,
-                   "The model '%.64s' does not exist: echo and echo-slow do.", model->valuestring);
+                   "The model '%.*s' does not exist: echo and echo-slow do.",
+                   (int)(model.len < 64 ? model.len : 64), model.ptr);
 }
 
-static enum tg_status read_maximum(const cJSON *tree, const char *name, int64_t *most,
-                                   struct err *err)
+static enum tg_status read_model(const cJSON *tree, struct chat *chat, struct err *err)
+{
+    const cJSON *model = cJSON_GetObjectItemCaseSensitive(tree, "model");
+
+    if (!cJSON_IsString(model))
+        return err_set(err, TG_INVALID, "model must be a string");
+    return chat_set_model(chat, span_from(model->valuestring), err);
+}
+
+enum tg_status chat_read_maximum(const cJSON *tree, const char *name, int64_t *most,
+                                 struct err *err)
 {
     const cJSON *value = cJSON_GetObjectItemCaseSensitive(tree, name);
 
@@ -128,16 +132,16 @@ static enum tg_status read_maximum(const cJSON *tree, const char *name, int64_t 
     return TG_OK;
 }
 
-static void cut_text(struct chat *chat, int64_t most)
+void chat_cut_text(struct chat *chat, int64_t most)
 {
     const struct span text = buf_span(&chat->text);
     size_t end = 0;
 
-    chat->completion_tokens = count_words(text);
+    chat->completion_tokens = chat_count_words(text);
     if (chat->completion_tokens <= most)
         return;
     for (int64_t i = 0; i < most; i++)
-        end = word_end(text, end);
+        end = chat_word_end(text, end);
     chat->text.tail = chat->text.head + end;
     chat->completion_tokens = most;
     chat->is_cut = true;
@@ -153,13 +157,13 @@ static enum tg_status read_tree(const cJSON *tree, struct chat *chat, struct err
         return err_set(err, TG_INVALID, "the body must be a JSON object");
     TRY(read_model(tree, chat, err));
     TRY(read_messages(tree, chat, err));
-    TRY(read_maximum(tree, "max_tokens", &most, err));
-    TRY(read_maximum(tree, "max_completion_tokens", &most, err));
+    TRY(chat_read_maximum(tree, "max_tokens", &most, err));
+    TRY(chat_read_maximum(tree, "max_completion_tokens", &most, err));
     if (cJSON_IsNumber(choices) && choices->valuedouble != CHOICES_MAX)
         return err_set(err, TG_INVALID, "n must be 1: the sandbox gives one choice");
     chat->is_stream = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(tree, "stream"));
     chat->has_usage = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(options, "include_usage"));
-    cut_text(chat, most);
+    chat_cut_text(chat, most);
     return TG_OK;
 }
 
@@ -170,7 +174,7 @@ enum tg_status chat_read(struct span body, struct chat *ret_chat, struct err *er
     enum tg_status status;
 
     TRY(json_parse(body, &tree, err));
-    buf_init(&chat.text, TEXT_MAX);
+    buf_init(&chat.text, CHAT_TEXT_MAX);
     id_make_name("chat_", chat.id);
     status = read_tree(tree, &chat, err);
     if (status != TG_OK) {
@@ -271,7 +275,7 @@ static void put_chunk(struct chat *chat, struct span content, struct buf *out)
 static void put_word(struct chat *chat, struct buf *out)
 {
     const struct span text = buf_span(&chat->text);
-    const size_t end = word_end(text, chat->at);
+    const size_t end = chat_word_end(text, chat->at);
 
     put_chunk(chat, span_of(text.ptr + chat->at, end - chat->at), out);
     chat->at = end;

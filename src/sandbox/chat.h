@@ -3,8 +3,11 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/json.h"
 
 /* What the sandbox answers to one chat request: pure, bytes in, bytes out. */
+
+#define CHAT_TEXT_MAX ((size_t)32 << 20)
 
 struct chat {
     bool is_slow;
@@ -22,6 +25,25 @@ struct chat {
 };
 
 void chat_fini(struct chat *chat);
+
+/* --- what the sandbox's dialects share -------------------------------------------------------- */
+
+/* Words of a text: what it counts as tokens. */
+int64_t chat_count_words(struct span s);
+/* Where the word that begins at or behind `at` ends; s.len where there is none. */
+size_t chat_word_end(struct span s, size_t at);
+/* Errors  TG_MODEL_NOT_FOUND, with a sentence in `err` */
+TG_MUST_CHECK enum tg_status chat_set_model(struct chat *chat, struct span model, struct err *err);
+/* Read a member that bounds the output, where it is given.
+ *
+ * most    overwritten with it
+ * Errors  TG_INVALID, with a sentence in `err` */
+TG_MUST_CHECK enum tg_status chat_read_maximum(const cJSON *tree, const char *name, int64_t *most,
+                                               struct err *err);
+/* Count the answer, cut to `most` words. */
+void chat_cut_text(struct chat *chat, int64_t most);
+
+/* --- OpenAI's --------------------------------------------------------------------------------- */
 
 /* Read a request's body.
  *
