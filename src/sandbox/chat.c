@@ -50,8 +50,7 @@ int64_t chat_count_words(struct span s)
 
 /* --- the request ------------------------------------------------------------------------------ */
 
-/* A message's content is a string or an array of parts with text. */
-static void put_content(const cJSON *content, struct buf *out)
+void chat_put_content(const cJSON *content, struct buf *out)
 {
     const cJSON *part;
 
@@ -85,7 +84,7 @@ static enum tg_status read_messages(const cJSON *tree, struct chat *chat, struct
         if (!cJSON_IsString(role))
             return err_set(err, TG_INVALID, "each of messages must have a role");
         buf_clear(&text);
-        put_content(cJSON_GetObjectItemCaseSensitive(message, "content"), &text);
+        chat_put_content(cJSON_GetObjectItemCaseSensitive(message, "content"), &text);
         chat->prompt_tokens += chat_count_words(buf_span(&text));
         if (strcmp(role->valuestring, "user") != 0)
             continue;
@@ -110,7 +109,7 @@ enum tg_status chat_set_model(struct chat *chat, struct span model, struct err *
                    (int)(model.len < 64 ? model.len : 64), model.ptr);
 }
 
-static enum tg_status read_model(const cJSON *tree, struct chat *chat, struct err *err)
+enum tg_status chat_read_model(const cJSON *tree, struct chat *chat, struct err *err)
 {
     const cJSON *model = cJSON_GetObjectItemCaseSensitive(tree, "model");
 
@@ -155,7 +154,7 @@ static enum tg_status read_tree(const cJSON *tree, struct chat *chat, struct err
 
     if (!cJSON_IsObject(tree))
         return err_set(err, TG_INVALID, "the body must be a JSON object");
-    TRY(read_model(tree, chat, err));
+    TRY(chat_read_model(tree, chat, err));
     TRY(read_messages(tree, chat, err));
     TRY(chat_read_maximum(tree, "max_tokens", &most, err));
     TRY(chat_read_maximum(tree, "max_completion_tokens", &most, err));

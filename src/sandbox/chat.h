@@ -34,6 +34,12 @@ int64_t chat_count_words(struct span s);
 size_t chat_word_end(struct span s, size_t at);
 /* Errors  TG_MODEL_NOT_FOUND, with a sentence in `err` */
 TG_MUST_CHECK enum tg_status chat_set_model(struct chat *chat, struct span model, struct err *err);
+/* The member `model`.
+ *
+ * Errors  TG_INVALID, TG_MODEL_NOT_FOUND, with a sentence in `err` */
+TG_MUST_CHECK enum tg_status chat_read_model(const cJSON *tree, struct chat *chat, struct err *err);
+/* Append what a message says: a string, or an array of parts with text. */
+void chat_put_content(const cJSON *content, struct buf *out);
 /* Read a member that bounds the output, where it is given.
  *
  * most    overwritten with it

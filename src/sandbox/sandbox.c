@@ -4,6 +4,9 @@
 #include "base/try.h"
 #include "net/daemon.h"
 #include "sandbox/chat.h"
+#include "sandbox/completions.h"
+#include "sandbox/input.h"
+#include "sandbox/responses.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +25,7 @@ struct sandbox {
 
 struct stream {
     struct chat chat;
+    bool (*next_event)(struct chat *chat, struct buf *out);
     struct buf event; /* what is left of the one being sent */
 };
 
@@ -41,7 +45,7 @@ static ssize_t stream_read(void *context, char *out, size_t max)
     if (buf_len(&stream->event) == 0) {
         wait_for_word(&stream->chat);
         buf_clear(&stream->event);
-        if (!chat_next_event(&stream->chat, &stream->event))
+        if (!stream->next_event(&stream->chat, &stream->event))
             return 0;
         if (stream->event.failed)
             return -1;
@@ -70,13 +74,16 @@ static void answer_error(struct daemon_answer *answer, enum tg_status status, co
     chat_write_error(status, message, &answer->body);
 }
 
-static enum tg_status start_stream(struct chat *chat, struct daemon_answer *answer)
+static enum tg_status start_stream(struct chat *chat,
+                                   bool (*next_event)(struct chat *, struct buf *),
+                                   struct daemon_answer *answer)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
 
     if (stream == NULL)
         return TG_NO_MEMORY;
     stream->chat = *chat; /* the stream's from here on */
+    stream->next_event = next_event;
     buf_init(&stream->event, EVENT_MAX);
     answer->type = "text/event-stream";
     answer->stream =
@@ -84,26 +91,79 @@ static enum tg_status start_stream(struct chat *chat, struct daemon_answer *answ
     return TG_OK;
 }
 
-static void answer_chat(const struct daemon_request *request, struct daemon_answer *answer)
+/* How OpenAI's dialects with words for an answer read and write. */
+struct tongue {
+    struct span path;
+    enum tg_status (*read)(struct span body, struct chat *ret_chat, struct err *err);
+    void (*write)(const struct chat *chat, struct buf *out);
+    bool (*next_event)(struct chat *chat, struct buf *out);
+};
+
+static const struct tongue tongues[] = {
+    { SPAN("/v1/chat/completions"), chat_read, chat_write, chat_next_event },
+    { SPAN("/v1/responses"), responses_read, responses_write, responses_next_event },
+    { SPAN("/v1/completions"), completions_read, completions_write, completions_next_event },
+};
+
+static const struct tongue *find_tongue(struct span path)
+{
+    for (size_t i = 0; i < sizeof(tongues) / sizeof(tongues[0]); i++)
+        if (span_equal(path, tongues[i].path))
+            return &tongues[i];
+    return NULL;
+}
+
+static void answer_chat(const struct tongue *tongue, const struct daemon_request *request,
+                        struct daemon_answer *answer)
 {
     struct chat chat;
     struct err err = { 0 };
-    enum tg_status status = chat_read(request->body, &chat, &err);
+    enum tg_status status = tongue->read(request->body, &chat, &err);
 
     if (status != TG_OK) {
         answer_error(answer, status, err.text);
         return;
     }
     if (chat.is_stream) {
-        status = start_stream(&chat, answer);
+        status = start_stream(&chat, tongue->next_event, answer);
         if (status == TG_OK)
             return;
         answer_error(answer, status, "");
     } else {
         answer->type = "application/json";
-        chat_write(&chat, &answer->body);
+        tongue->write(&chat, &answer->body);
     }
     chat_fini(&chat);
+}
+
+/* The dialects that only read. */
+static void answer_input(enum tg_status (*write)(struct span, struct buf *, struct err *),
+                         const struct daemon_request *request, struct daemon_answer *answer)
+{
+    struct err err = { 0 };
+    const enum tg_status status = write(request->body, &answer->body, &err);
+
+    answer->type = "application/json";
+    if (status != TG_OK)
+        answer_error(answer, status, err.text);
+}
+
+static void answer_openai(const struct daemon_request *request, struct daemon_answer *answer)
+{
+    const struct tongue *tongue = find_tongue(request->path);
+
+    if (tongue != NULL)
+        answer_chat(tongue, request, answer);
+    else if (span_equal(request->path, SPAN("/v1/embeddings")))
+        answer_input(input_write_embeddings, request, answer);
+    else if (span_equal(request->path, SPAN("/v1/moderations")))
+        answer_input(input_write_moderation, request, answer);
+}
+
+static bool is_call(struct span path)
+{
+    return find_tongue(path) != NULL || span_equal(path, SPAN("/v1/embeddings")) ||
+           span_equal(path, SPAN("/v1/moderations"));
 }
 
 static void handle(void *context, const struct daemon_request *request,
@@ -115,9 +175,9 @@ static void handle(void *context, const struct daemon_request *request,
     buf_init(&answer->body, ANSWER_MAX);
     if (request->fault != TG_OK) {
         answer_error(answer, request->fault, "");
-    } else if (span_equal(request->path, SPAN("/v1/chat/completions"))) {
+    } else if (is_call(request->path)) {
         if (strcmp(request->method, "POST") == 0)
-            answer_chat(request, answer);
+            answer_openai(request, answer);
         else
             answer_error(answer, TG_METHOD_NOT_ALLOWED, "");
     } else if (span_equal(request->path, SPAN("/v1/models")) && is_get) {
