@@ -55,15 +55,49 @@ class Oracle {
 
 let oracle;
 
+// How ref_cost.py knows the dialects of the bill, and the usage that it reads in them.
+const DIALECTS = {
+    'openai-chat': ['openai-chat', (usage) => usage],
+    'openai-completions': ['openai-chat', (usage) => usage],
+    'openai-embeddings': ['embeddings', (usage) => usage],
+    'openai-responses': ['openai-responses', (usage) => ({
+        input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens, total_tokens: usage.total_tokens,
+        input_tokens_details: usage.prompt_tokens_details, output_tokens_details: usage.completion_tokens_details,
+    })],
+};
+
+/** Pico-USD of the fees of a line: each call of a tool at the model's price, a container at the provider's. */
+function feesOf(line, provider) {
+    const fees = [['web_search', line.served_model], ['file_search', line.served_model], ['code_session', 'container']];
+
+    return fees.reduce((sum, [component, model]) => {
+        const count = BigInt(line.classes?.[component] ?? 0);
+        return count === 0n ? sum : sum + count * feePrice(provider, model, component);
+    }, 0n);
+}
+
+function feePrice(provider, model, component) {
+    const row = readFileSync(PRICES, 'utf8').split('\n').map((line) => line.split(','))
+        .find((cells) => cells[0] === provider && cells[1] === model && cells[2] === component &&
+            cells[5] === 'standard' && cells[7] === '' && cells[9] === '' && cells[10] === '');
+
+    if (row === undefined)
+        throw new Error(`no price of ${component} for ${model}`);
+    return BigInt(row[4]);
+}
+
 /** Costs in nano-USD of lines of the bill. at: RFC 3339, of the admission. */
 export async function costs(lines, { provider = 'openai', at = new Date().toISOString() } = {}) {
     oracle ??= new Oracle();
-    const answers = await oracle.ask(lines.map((line) => JSON.stringify({
-        id: line.id, dialect: 'openai-chat', provider, model: line.served_model, at,
-        tier: line.tier === 'default' ? 'standard' : line.tier, usage: line.usage,
-    })));
+    const answers = await oracle.ask(lines.map((line) => {
+        const [dialect, usageOf] = DIALECTS[line.dialect];
 
-    return answers.map((answer) => nanoOfPico(BigInt(/"pico_usd": (\d+)/.exec(answer)[1])));
+        return JSON.stringify({ id: line.id, dialect, provider, model: line.served_model, at,
+            tier: line.tier === 'default' ? 'standard' : line.tier, usage: usageOf(line.usage) });
+    }));
+
+    return answers.map((answer, i) =>
+        nanoOfPico(BigInt(/"pico_usd": (\d+)/.exec(answer)[1]) + feesOf(lines[i], provider)));
 }
 
 /** Nano-USD of the API's decimal text. */
