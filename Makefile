@@ -183,7 +183,7 @@ instructions: deps
 ## make fuzz           every target for T seconds
 T ?= 60
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SRC := $(wildcard src/base/*.c src/providers/*.c)
+FUZZ_SRC := $(wildcard src/base/*.c src/providers/*.c) tests/support/support_json_oracle.c
 build/fuzz/%: tests/fuzz/fuzz_%.c $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	@echo "ld $@"

@@ -346,13 +346,23 @@ static bool is_text(struct span type)
     return span_ends_with(type, SPAN(".delta")) && !span_ends_with(type, SPAN("audio.delta"));
 }
 
+/* What the data says it is, else what the event is called. One too long to be known is neither. */
+static struct span own_name(const struct facts *f, struct span name, char room[TYPE_MAX])
+{
+    size_t len;
+
+    if (f->type.type == SCANNER_NONE)
+        return name;
+    return scanner_unescape(&f->type, room, TYPE_MAX, &len) ? span_of(room, len) : SPAN_EMPTY;
+}
+
 enum tg_event_action openai_responses_read_event(struct tg_span type, struct tg_span data,
                                                  const struct tg_request *request,
                                                  const struct tg_kind *kind,
                                                  struct tg_answer *answer)
 {
     struct span name = span_of(type.ptr, type.len);
-    char own_name[TYPE_MAX];
+    char room[TYPE_MAX];
     struct facts f;
 
     (void)request; /* no end but one, nothing that was not asked for */
@@ -360,8 +370,7 @@ enum tg_event_action openai_responses_read_event(struct tg_span type, struct tg_
     answer->raw_usage_start = answer->raw_usage_end = 0;
     if (!read_facts(data, &f, read_event_member))
         return openai_read_other_data(name, span_of(data.ptr, data.len), answer);
-    if (f.type.type != SCANNER_NONE && scanner_unescape(&f.type, own_name, TYPE_MAX, &name.len))
-        name.ptr = own_name;
+    name = own_name(&f, name, room);
     f.base.is_error = f.base.is_error || span_equal(name, SPAN("error"));
     keep_facts(&f, kind, answer);
     if (is_text(name))
