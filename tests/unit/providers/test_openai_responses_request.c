@@ -117,7 +117,7 @@ static const struct {
       true },
     { "{\"role\":\"user\",\"content\":[{\"type\":\"input_file\",\"filename\":\"a.pdf\",\"file_"
       "data\":\"AA\"}]}",
-      0, 0, false }, /* bounded by its bytes: file_data stands beside its name */
+      1, 2, false },
     { "{\"role\":\"user\",\"content\":[{\"type\":\"input_file\",\"file_url\":\"https://a/"
       "b.pdf\"}]}",
       1, 0, true },
