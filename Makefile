@@ -157,6 +157,9 @@ $(OUT)/sim: $(SIM_SRC) $(wildcard tests/support/sim*.h)
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $(SIM_SRC) -lssl -lcrypto
+$(OUT)/period_dump: tests/support/period_dump.c $(LIB)
+	@echo "ld $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $@ $^ $(LDLIBS)
 $(OUT)/load: tests/bench/load.c
 	@mkdir -p $(@D)
 	@echo "ld $@"
@@ -164,7 +167,7 @@ $(OUT)/load: tests/bench/load.c
 
 .PHONY: e2e crash crash-control bench instructions fuzz
 ## make e2e            end-to-end suites; SUITE=raw runs one
-e2e: $(BIN) $(OUT)/sim
+e2e: $(BIN) $(OUT)/sim $(OUT)/period_dump
 	OUT=$(OUT) tests/e2e/run.sh $(SUITE)
 ## make crash          kill -9 at random under load and compare; COUNT=300 SEED=1
 COUNT ?= 300
@@ -233,7 +236,7 @@ check-integration: $(OUT)/integration_tests $(BIN) $(OUT)/sim
 check-crash: $(BIN) $(OUT)/sim
 	$(call timed,crash test,OUT=$(OUT) COUNT=30 node tests/e2e/crash.mjs)
 # Last of all, so that node's summary closes the run; its runner prints what each suite took.
-check-e2e: $(BIN) $(OUT)/sim
+check-e2e: $(BIN) $(OUT)/sim $(OUT)/period_dump
 	@OUT=$(OUT) tests/e2e/run.sh
 
 ## make check          builds and runs every test that belongs to a change
@@ -247,7 +250,7 @@ check: deps layers
 # ThreadSanitizer over what has threads; the rest it would only slow down.
 THREADED_UNIT := net/loop base/log snapshot
 THREADED := writer reader ledger net/client net/connector net/fetch integration/accounts server relay exchange \
-            admin daemon refresh
+            admin daemon refresh quota hammer
 .PHONY: check-threads
 check-threads:
 	@$(MAKE) V=tsan -j$(JOBS) all build/tsan/unit_tests build/tsan/integration_tests build/tsan/sim

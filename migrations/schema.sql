@@ -191,6 +191,16 @@ CREATE TABLE model_seed (
     row_count INTEGER NOT NULL CHECK (row_count >= 0) -- rows in the file
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE period (
+    zone TEXT NOT NULL CHECK (length(zone) > 0), -- IANA name
+    window TEXT NOT NULL CHECK (window IN ('day', 'week', 'month')),
+    week_start INTEGER NOT NULL CHECK (week_start BETWEEN 1 AND 7), -- of weeks: 1 monday .. 7 sunday; else 1
+    anchor_day INTEGER NOT NULL CHECK (anchor_day BETWEEN 1 AND 28), -- of months: the day that one begins on; else 1
+    start_ms INTEGER NOT NULL, -- ms since 1970, the first
+    end_ms INTEGER NOT NULL CHECK (end_ms > start_ms), -- ms since 1970, the first after
+    PRIMARY KEY (zone, window, week_start, anchor_day, start_ms)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE price (
     id INTEGER PRIMARY KEY,
     provider TEXT NOT NULL CHECK (length(provider) > 0), -- in the book's spelling: openai
@@ -377,6 +387,11 @@ CREATE TRIGGER key_keeps_its_team BEFORE UPDATE OF id, team_id ON "key"
 WHEN new.id <> old.id OR new.team_id <> old.team_id
 BEGIN
     SELECT RAISE(ABORT, 'a key never changes its team');
+END;
+
+CREATE TRIGGER period_no_update BEFORE UPDATE ON period
+BEGIN
+    SELECT RAISE(ABORT, 'a period never changes');
 END;
 
 CREATE TRIGGER price_keeps_all_but_its_end BEFORE UPDATE ON price

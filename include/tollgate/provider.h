@@ -146,7 +146,7 @@ struct tg_iteration {
     struct tg_short_text model; /* empty: the answer's */
 };
 
-/* Gathered over one answer; zeroed at its start. Copies what it keeps. */
+/* Gathered over one answer; zeroed at its start, up to `iterations`. Copies what it keeps. */
 struct tg_answer {
     uint32_t flags;
     struct tg_usage usage;
@@ -154,8 +154,7 @@ struct tg_answer {
     struct tg_short_text tier;   /* service tier: "standard" where empty */
     struct tg_short_text region; /* where it was served, where that has a price: "us" */
     struct tg_short_text speed;  /* "fast", where that has a price */
-    struct tg_iteration iterations[TG_ITERATIONS_MAX];
-    int iteration_count; /* 0: `usage` is all of it; else `usage` is their sum */
+    int iteration_count;         /* 0: `usage` is all of it; else `usage` is their sum */
     struct tg_short_text response_id;
     struct tg_short_text error_code;
     int64_t output_bytes; /* visible text seen (content, tool arguments), for an estimate */
@@ -169,6 +168,8 @@ struct tg_answer {
     int64_t wire_counts[TG_WIRE_COUNTS_MAX]; /* the dialect's own: each count as last sent, plus 1;
                                                 0: not yet */
     struct tg_event_shape shape; /* of the latest event that brought text and nothing else */
+    struct tg_iteration iterations[TG_ITERATIONS_MAX]; /* the last member: beyond iteration_count
+                                                          not even zeroed */
 };
 
 /* What to do with a whole event of a stream. */
@@ -232,9 +233,9 @@ struct tg_error {
 struct tg_kind;
 
 enum tg_dialect_flags {
-    TG_DIALECT_IS_FREE = 1u << 0,        /* providers bill nothing for it: counting tokens */
-    TG_DIALECT_INPUT_ONLY = 1u << 1,     /* no token comes out: embeddings */
-    TG_DIALECT_NO_MAXIMUM = 1u << 2,     /* has no field that bounds the output */
+    TG_DIALECT_IS_FREE = 1u << 0,         /* providers bill nothing for it: counting tokens */
+    TG_DIALECT_INPUT_ONLY = 1u << 1,      /* no token comes out: embeddings */
+    TG_DIALECT_NO_MAXIMUM = 1u << 2,      /* has no field that bounds the output */
     TG_DIALECT_ANTHROPIC_RATES = 1u << 3, /* its clients read anthropic-ratelimit-* */
     TG_DIALECT_REQUEST_ID = 1u << 4 /* its clients look for the request's id in `request-id` */
 };

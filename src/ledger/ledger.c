@@ -404,19 +404,27 @@ static void take_back(const struct charge_row *old, struct charge_row *row)
     row->provider_cost_nusd = -old->provider_cost_nusd;
 }
 
-static enum tg_status tell_of_adjustment(struct ledger *ledger, const struct charge_row *row,
-                                         const struct charge_row *old, struct err *err)
+/* Post a correction and tell of it. It is one of many jobs of a batch: what is kept in memory is
+ * touched when nothing can fail any more. */
+static enum tg_status post_adjustment(struct ledger *ledger, const struct charge_row *row,
+                                      const struct charge_row *old, struct err *err)
 {
     struct stmt *stmt = &ledger->find_name;
-    bool has_row = false;
+    bool has_name = false;
+    bool is_new = false;
+    enum tg_status status;
 
     stmt_bind_int(stmt, 1, row->model_id);
-    TRY(stmt_step(stmt, &has_row, err));
-    if (!has_row)
+    TRY(stmt_step(stmt, &has_name, err));
+    if (!has_name)
         return err_set(err, TG_CORRUPT, "a charge has a model that has no name");
-    tell_watcher(ledger, row, stmt_text(stmt, 0), old);
+    status = post_row(ledger, row, &is_new, err);
+    if (status == TG_OK && !is_new)
+        status = err_set(err, TG_CONFLICT, "the adjustment's id is in use");
+    if (status == TG_OK)
+        tell_watcher(ledger, row, stmt_text(stmt, 0), old);
     stmt_reset(stmt);
-    return TG_OK;
+    return status;
 }
 
 static enum tg_status run_reconcile(struct writer_job *job, struct db *db, struct err *err)
@@ -426,7 +434,6 @@ static enum tg_status run_reconcile(struct writer_job *job, struct db *db, struc
     struct charge_row old;
     struct charge_row row;
     bool is_ended = false;
-    bool is_new = false;
 
     (void)db;
     TRY(charge_find(&ledger->charges, reconcile->charge_id, &old, err));
@@ -459,10 +466,7 @@ static enum tg_status run_reconcile(struct writer_job *job, struct db *db, struc
         row.provider_cost_nusd = reconcile->amount_nusd - old.provider_cost_nusd;
         break;
     }
-    TRY(post_row(ledger, &row, &is_new, err));
-    if (!is_new)
-        return err_set(err, TG_CONFLICT, "the adjustment's id is in use");
-    return tell_of_adjustment(ledger, &row, &old, err);
+    return post_adjustment(ledger, &row, &old, err);
 }
 
 void ledger_reconcile_job_init(struct ledger_reconcile_job *job, struct ledger *ledger)

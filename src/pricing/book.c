@@ -571,6 +571,7 @@ struct multipliers {
     struct cost_factor cost;
     struct cost_factor charge;
     uint8_t region_variant; /* rows of it have the region's price already */
+    bool has_any;
 };
 
 static const struct modifier *modifier_of(const struct book_model *model,
@@ -614,11 +615,13 @@ static struct multipliers multipliers_of(const struct book_model *model,
     if (tier != PRICE_STANDARD && tier != PRICE_TIER_COUNT)
         result.tier = modifier_of(model, query, MODIFIER_TIER, span_from(price_tier_name(tier)));
     result.region = modifier_of(model, query, MODIFIER_REGION, query->region);
-    if (model->book->markups.count == 0)
-        return result;
-    result.cost = markup_of(model, query, MARKUP_COST);
-    if (query->side == BOOK_CHARGE)
-        result.charge = markup_of(model, query, MARKUP_CHARGE);
+    if (model->book->markups.count > 0) {
+        result.cost = markup_of(model, query, MARKUP_COST);
+        if (query->side == BOOK_CHARGE)
+            result.charge = markup_of(model, query, MARKUP_CHARGE);
+    }
+    result.has_any = result.tier != NULL || result.region != NULL || result.cost.den != 0 ||
+                     result.charge.den != 0;
     return result;
 }
 
@@ -638,6 +641,8 @@ static struct cost_factor factor_of(const struct book_row *row, enum tg_class cl
     const bool has_region = row->variant != 0 && row->variant == by->region_variant;
     struct cost_factor factor = { 0 };
 
+    if (!by->has_any)
+        return factor;
     if (!is_of_tier && by->tier != NULL && modifier_covers(by->tier, class))
         multiply(&factor, modifier_factor(by->tier));
     if (!has_region && by->region != NULL && modifier_covers(by->region, class))

@@ -39,20 +39,17 @@ struct exchange {
     uint64_t endpoint; /* identity of the address that the request was made for */
     const struct tg_dialect *dialect;
     const struct tg_kind *kind;
-    struct tg_request request;
     struct span routed_model; /* part of request.model */
     struct buf body;          /* the client's; then the whole request to the provider */
     struct buf head;          /* of the request to the provider, until it stands before the body */
     int64_t body_bytes;
     int64_t budget_bytes; /* that `body` takes of the process's budget */
-    char client_name[CLIENT_NAME_MAX];
     size_t client_name_len;
     int64_t started_us;
 
     /* the attempt */
     struct client_call call;
     struct relay relay;
-    struct tg_answer answer;
     struct meter_bound bound;
     enum meter_end end;
     enum tg_status failure; /* TG_OK: none */
@@ -64,12 +61,19 @@ struct exchange {
     struct loop_timer drain_timer;
 
     /* the ledger */
-    struct admit_job hold;
-    struct ledger_settle_job settle;
     enum tg_status ledger_status;
     struct loop_task ledger_done;     /* posted by the writer */
     struct loop_task ledger_deferred; /* posted by the writer */
+
+    /* zeroed up to its iterations; what stands behind is filled in before it is read */
+    struct tg_answer answer;
+    struct tg_request request;
+    struct admit_job hold;
+    struct ledger_settle_job settle;
+    char client_name[CLIENT_NAME_MAX];
 };
+
+#define ZEROED_BYTES (offsetof(struct exchange, answer) + offsetof(struct tg_answer, iterations))
 
 static const struct {
     const char *name;
@@ -117,7 +121,7 @@ static struct exchange *exchange_new(struct worker *worker)
     }
     if (exchange == NULL)
         return NULL;
-    memset(exchange, 0, sizeof(*exchange));
+    memset(exchange, 0, ZEROED_BYTES);
     exchange->worker = worker;
     exchange->state = READING;
     relay_init(&exchange->relay);

@@ -10,6 +10,8 @@
 
 /* The client's fields, and our address, secret and hops. */
 #define HEAD_BYTES_MAX ((size_t)2 * HTTP_HEAD_MAX)
+/* What most heads fit into, so that they need not grow by doubling. */
+#define HEAD_BYTES_USUAL ((size_t)1024)
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -110,7 +112,10 @@ static bool is_denied(const struct deny_list *list, struct span name)
         other += *other == ' ' ? 1 : 0;
     }
     for (size_t i = 0; i < list->prefix_count; i++) {
-        if (span_starts_with_nocase(name, list->prefixes[i]))
+        const struct span prefix = list->prefixes[i];
+
+        if (name.len >= prefix.len && (name.ptr[0] | ' ') == prefix.ptr[0] &&
+            span_starts_with_nocase(name, prefix))
             return true;
     }
     return false;
@@ -314,6 +319,7 @@ enum tg_status upstream_begin(const struct upstream_request *request, struct buf
     enum tg_status status;
 
     buf_init(ret_head, HEAD_BYTES_MAX);
+    (void)buf_reserve(ret_head, HEAD_BYTES_USUAL); /* a failure sticks */
     put_request_head(request, ret_head);
     status = buf_status(ret_head);
     if (status != TG_OK)
@@ -455,6 +461,7 @@ void upstream_put_answer_fields(const struct http_head *head,
     const struct span theirs = http_value(head, SPAN("x-request-id"));
     const bool has_rates = rates_are_there(extras->rates);
 
+    (void)buf_reserve(out, HEAD_BYTES_USUAL); /* a failure sticks */
     put_status_line(head->status, out);
     put_fields(head, has_rates ? &answer_deny_with_rates : &answer_deny, out);
     if (theirs.len > 0)

@@ -21,6 +21,7 @@
 #define RETRY_AFTER_MAX  60
 #define MS_PER_SECOND    1000
 #define LESSONS_AT_START 20000 /* of the newest charges */
+#define MODEL_SHOWN_MAX  80    /* bytes of its name, in a message */
 
 /* The periods of one rule in one zone, shared by the limits that have them. */
 struct shared_calendar {
@@ -40,7 +41,8 @@ struct admit {
     struct refusal_store refusals;
     struct list calendars; /* of struct shared_calendar */
     struct stmt insert_event;
-    bool is_stale; /* the counts are not what the book says: nothing is admitted */
+    int64_t newest_ms; /* of the attempts so far: the clock may have been set back since */
+    bool is_stale;     /* the counts are not what the book says: nothing is admitted */
     int64_t reload_at_us;
 };
 
@@ -48,6 +50,7 @@ static const char insert_event_sql[] =
     "INSERT INTO limit_event (limit_id, key_id, period_start_ms, threshold, amount, spent, at_ms) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
     "ON CONFLICT (limit_id, key_id, period_start_ms, threshold) DO NOTHING";
+static const char newest_sql[] = "SELECT coalesce(max(id), 0) FROM charge";
 static const char lessons_sql[] =
     "SELECT provider_id, (SELECT name FROM dimension AS d WHERE d.id = model_id), prompt_tokens, "
     "request_bytes FROM (SELECT * FROM charge ORDER BY id DESC LIMIT ?1) "
@@ -56,6 +59,24 @@ static const char lessons_sql[] =
 static struct admit *of_hook(struct writer_hook *hook)
 {
     return (struct admit *)((char *)hook - offsetof(struct admit, hook));
+}
+
+int64_t admit_now_ms(const struct admit *admit)
+{
+    const int64_t now_ms = clock_wall_ms();
+
+    return admit != NULL && admit->newest_ms > now_ms ? admit->newest_ms : now_ms;
+}
+
+static enum tg_status find_newest(struct admit *admit, struct db *db, struct err *err)
+{
+    AUTO(stmt) stmt = { 0 };
+    int64_t newest_id = 0;
+
+    TRY(stmt_prepare(&stmt, db, newest_sql, err));
+    TRY(stmt_run_int(&stmt, &newest_id, err));
+    admit->newest_ms = id_wall_ms(newest_id);
+    return TG_OK;
 }
 
 /* --- calendars ----------------------------------------------------------------------------------
@@ -83,6 +104,7 @@ static struct shared_calendar *find_calendar(const struct admit *admit, const st
 static enum tg_status calendar_of(struct admit *admit, struct db *db, const struct limit *limit,
                                   const struct calendar **ret_calendar, struct err *err)
 {
+    const struct calendar_choice choice = { limit->timezone, &limit->rule };
     struct shared_calendar *shared = find_calendar(admit, limit);
     enum tg_status status;
 
@@ -95,8 +117,7 @@ static enum tg_status calendar_of(struct admit *admit, struct db *db, const stru
         return TG_NO_MEMORY;
     memcpy(shared->timezone, limit->timezone, sizeof(shared->timezone));
     shared->rule = limit->rule;
-    status =
-        calendar_open(db, limit->timezone, &limit->rule, clock_wall_ms(), &shared->calendar, err);
+    status = calendar_open(db, &choice, admit_now_ms(admit), &shared->calendar, err);
     if (status != TG_OK) {
         free(shared);
         return status;
@@ -198,7 +219,7 @@ static enum tg_status load_all(struct admit *admit, struct db *db, struct balanc
         .db = db,
         .balance = balance,
         .err = err,
-        .now_ms = clock_wall_ms(),
+        .now_ms = admit_now_ms(admit),
     };
     enum tg_status status;
 
@@ -232,6 +253,12 @@ static enum tg_status learn_from_past(struct admit *admit, struct db *db, struct
     }
 }
 
+/* Whether a failure has made counts wrong. */
+static bool is_unsure(const struct admit *admit)
+{
+    return admit->is_stale || balance_is_broken(admit->balance);
+}
+
 /* Put right what a failure has made wrong. */
 static void reload_if_due(struct admit *admit)
 {
@@ -240,7 +267,7 @@ static void reload_if_due(struct admit *admit)
     struct err err = { "" };
     enum tg_status status;
 
-    if (!admit->is_stale && !balance_is_broken(admit->balance))
+    if (!is_unsure(admit))
         return;
     admit->is_stale = true;
     if (now_us < admit->reload_at_us)
@@ -388,6 +415,8 @@ enum tg_status admit_open(struct db *db, struct ledger *ledger, struct admit **r
     if (status == TG_OK)
         status = stmt_prepare(&admit->insert_event, db, insert_event_sql, err);
     if (status == TG_OK)
+        status = find_newest(admit, db, err);
+    if (status == TG_OK)
         status = balance_new(&admit->balance);
     if (status == TG_OK)
         status = load_all(admit, db, admit->balance, err);
@@ -497,7 +526,8 @@ static enum tg_status try_clamped(struct deciding *deciding)
     return TG_OK;
 }
 
-/* Errors  TG_LIMIT_REACHED, TG_UNPRICED, TG_OVERLOADED: no memory */
+/* Errors  TG_LIMIT_REACHED, TG_UNPRICED; TG_OVERLOADED: no memory, or the attempt is of a period
+ * that is over and let go of */
 static enum tg_status decide(struct deciding *deciding)
 {
     struct balance *balance = deciding->admit->balance;
@@ -558,12 +588,12 @@ static void keep_rate(void *context, const struct balance_count *count)
 {
     struct admit_rate *rates = context;
     const enum limit_metric metric = count->limit->metric;
-    const int64_t taken = count->spent + count->held;
-    const int64_t remaining = taken < count->amount ? count->amount - taken : 0;
+    const __int128 left = (__int128)count->amount - count->spent - count->held;
+    const int64_t remaining = left > 0 ? (int64_t)left : 0;
     struct admit_rate *rate = NULL;
 
-    if (!count->limit->has_window || count->limit->rule.window != PERIOD_MINUTE ||
-        metric == LIMIT_COST)
+    if (!count->limit->is_hard || !count->limit->has_window ||
+        count->limit->rule.window != PERIOD_MINUTE || metric == LIMIT_COST)
         return;
     rate = &rates[metric == LIMIT_REQUESTS ? ADMIT_RATE_REQUESTS : ADMIT_RATE_TOKENS];
     if (rate->is_there && rate->remaining <= remaining)
@@ -689,7 +719,7 @@ static enum tg_status explain(const struct deciding *deciding, enum tg_status st
         (void)snprintf(deciding->job->message, sizeof(deciding->job->message),
                        "The model '%.*s' has no price, and a limit in money applies: set a price, "
                        "declare it free, or give it a ceiling price.",
-                       (int)(deciding->call.model.len < 80 ? deciding->call.model.len : 80),
+                       (int)span_utf8_cut(deciding->call.model, MODEL_SHOWN_MAX),
                        deciding->call.model.ptr);
     if (status != TG_LIMIT_REACHED)
         return status;
@@ -709,7 +739,7 @@ static enum tg_status run_admit(struct writer_job *writer_job, struct db *db, st
     enum tg_status status;
 
     (void)db;
-    if (admit->is_stale || balance_is_broken(admit->balance))
+    if (is_unsure(admit))
         return TG_LEDGER_UNAVAILABLE;
     status = decide(&deciding);
     if (status == TG_LIMIT_REACHED || status == TG_UNPRICED)
@@ -719,6 +749,8 @@ static enum tg_status run_admit(struct writer_job *writer_job, struct db *db, st
     status = balance_hold(admit->balance, &deciding.call, &deciding.need, job->ask.added_tokens);
     if (status != TG_OK)
         return status == TG_CONFLICT ? TG_INTERNAL : TG_OVERLOADED;
+    if (id_wall_ms(job->hold.attempt_id) > admit->newest_ms)
+        admit->newest_ms = id_wall_ms(job->hold.attempt_id);
     keep_bounds(&deciding);
     status = ledger_post_hold(admit->ledger, &job->hold, err);
     if (status != TG_OK)
@@ -745,7 +777,7 @@ static enum tg_status count_limit(struct admit *admit, struct db *db, const stru
         .db = db,
         .balance = admit->balance,
         .err = err,
-        .now_ms = clock_wall_ms(),
+        .now_ms = admit_now_ms(admit),
         .limit_id = limit->id,
     };
     enum tg_status status;
@@ -770,7 +802,7 @@ enum tg_status admit_put_limit(struct admit *admit, struct db *db, const struct 
         const struct shared_calendar *shared = find_calendar(admit, limit);
 
         assert(shared != NULL); /* it was counted before */
-        status = balance_put(admit->balance, limit, shared->calendar, clock_wall_ms());
+        status = balance_put(admit->balance, limit, shared->calendar, admit_now_ms(admit));
     }
     if (status != TG_OK)
         admit->is_stale = true;
@@ -827,10 +859,10 @@ static enum tg_status run_look(struct writer_job *job, struct db *db, struct err
 
     (void)db;
     looking->count = 0;
-    if (looking->admit->is_stale)
+    if (is_unsure(looking->admit))
         return err_set(err, TG_LEDGER_UNAVAILABLE, "the limits are being loaded anew");
-    if (!balance_look(looking->admit->balance, looking->limit_id, clock_wall_ms(), keep_count,
-                      looking))
+    if (!balance_look(looking->admit->balance, looking->limit_id, admit_now_ms(looking->admit),
+                      keep_count, looking))
         return err_set(err, TG_NOT_FOUND, "there is no such limit");
     return TG_OK;
 }
@@ -870,7 +902,7 @@ void admit_each_count(struct admit *admit, int32_t team_id, int32_t key_id,
 {
     struct each each = { on_count, context };
 
-    balance_look_key(admit->balance, team_id, key_id, clock_wall_ms(), hand_out, &each);
+    balance_look_key(admit->balance, team_id, key_id, admit_now_ms(admit), hand_out, &each);
 }
 
 struct trying {
@@ -886,7 +918,7 @@ static enum tg_status run_try(struct writer_job *job, struct db *db, struct err 
 
     (void)db;
     (void)err;
-    if (trying->of->admit->is_stale)
+    if (is_unsure(trying->of->admit))
         return TG_LEDGER_UNAVAILABLE;
     trying->verdict = explain(&deciding, decide(&deciding));
     if (trying->verdict == TG_OK)
@@ -912,7 +944,7 @@ static enum tg_status run_upkeep(struct writer_job *job, struct db *db, struct e
 
     for (struct list *node = admit->calendars.next; node != &admit->calendars; node = node->next)
         TRY(calendar_extend(db, LIST_ENTRY(node, struct shared_calendar, node)->calendar,
-                            clock_wall_ms(), err));
+                            admit_now_ms(admit), err));
     return TG_OK;
 }
 

@@ -31,7 +31,7 @@ void admit_close(struct admit *admit);
 /* How many minute's counters a success tells its caller about. */
 enum admit_rate_metric { ADMIT_RATE_REQUESTS, ADMIT_RATE_TOKENS, ADMIT_RATE_COUNT };
 
-/* The tightest minute's limit of a kind, after this hold. */
+/* The tightest hard limit of a minute of a kind, after this hold. */
 struct admit_rate {
     bool is_there;
     int64_t amount;
@@ -68,8 +68,13 @@ struct admit_job {
 };
 
 /* Fill in class and run. `done` gets TG_OK when the hold is durable; at once TG_LIMIT_REACHED,
- * TG_RATE_LIMITED, TG_UNPRICED: turned down, recorded without a charge. */
+ * TG_RATE_LIMITED, TG_UNPRICED: turned down, recorded without a charge; TG_OVERLOADED: too many
+ * open holds, no memory, or the attempt is of a period that is over and let go of. */
 void admit_job_init(struct admit_job *job, struct admit *admit);
+
+/* The wall clock, but never before the newest attempt: a clock that is set back opens no period
+ * again. Accepts NULL: the wall clock. Thread: writer, inside a job or after a commit. */
+int64_t admit_now_ms(const struct admit *admit);
 
 /* --- limits come and go. Thread: writer, after a commit. --- */
 

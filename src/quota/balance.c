@@ -16,7 +16,8 @@ struct watch {
     struct list node; /* in balance->watches, or balance->leaving once removed */
     struct limit limit;
     const struct calendar *calendar;
-    struct list sets; /* of struct counter_set: one, or one for each key */
+    struct list sets;  /* of struct counter_set: one, or one for each key */
+    struct map by_key; /* the same */
 };
 
 /* The limits of all calls of one key that ask for one model. */
@@ -27,6 +28,12 @@ struct vector {
     struct counter_set *sets[];
 };
 
+/* What an attempt has set aside in one counter. */
+struct share {
+    struct counter *counter;
+    int64_t held;
+};
+
 struct open_hold {
     struct list batch_node; /* in balance->added or ->ended while the batch is open */
     int64_t attempt_id;
@@ -34,7 +41,7 @@ struct open_hold {
     int32_t key_id;
     struct balance_held held;
     size_t count;
-    struct counter **counters; /* each counts it */
+    struct share *shares;
     size_t model_len;
     char model[]; /* as asked for */
 };
@@ -119,12 +126,13 @@ static void clear_vectors(struct balance *balance)
 
 static void free_hold(struct open_hold *hold)
 {
-    free(hold->counters);
+    free(hold->shares);
     free(hold);
 }
 
 static void free_watch(struct watch *watch)
 {
+    map_fini(&watch->by_key);
     while (!list_is_empty(&watch->sets)) {
         struct counter_set *set = LIST_ENTRY(watch->sets.next, struct counter_set, node);
 
@@ -140,8 +148,10 @@ static void free_watch(struct watch *watch)
 static void forget_counters(struct open_hold *hold)
 {
     for (size_t i = 0; i < hold->count; i++) {
-        hold->counters[i]->open_holds--;
-        hold->counters[i]->set->open_holds--;
+        struct counter *counter = hold->shares[i].counter;
+
+        counter->open_holds--;
+        counter->set->open_holds--;
     }
     hold->count = 0;
 }
@@ -174,28 +184,27 @@ void balance_free(struct balance *balance)
 /* --- which limits -------------------------------------------------------------------------------
  */
 
-static struct counter_set *find_set(const struct watch *watch, int32_t key_id)
+static bool is_set_of(const void *value, const void *key)
 {
-    for (struct list *node = watch->sets.next; node != &watch->sets; node = node->next) {
-        struct counter_set *set = LIST_ENTRY(node, struct counter_set, node);
-
-        if (set->key_id == key_id)
-            return set;
-    }
-    return NULL;
+    return ((const struct counter_set *)value)->key_id == *(const int32_t *)key;
 }
 
 /* The counters of a limit for a key, made where there are none. NULL: no memory */
 static struct counter_set *set_of(struct balance *balance, struct watch *watch, int32_t key_id)
 {
     const int32_t own_key = watch->limit.is_each_key ? key_id : 0;
-    struct counter_set *set = find_set(watch, own_key);
+    const uint64_t hash = map_hash_int((uint64_t)own_key);
+    struct counter_set *set = map_get(&watch->by_key, hash, is_set_of, &own_key);
 
     if (set != NULL)
         return set;
     set = malloc(sizeof(*set));
     if (set == NULL)
         return NULL;
+    if (map_add(&watch->by_key, hash, set) != TG_OK) {
+        free(set);
+        return NULL;
+    }
     counter_set_init(set, &watch->limit, watch->calendar, &balance->log);
     set->key_id = own_key;
     list_push_back(&watch->sets, &set->node);
@@ -298,19 +307,42 @@ static struct watch *find_watch(const struct balance *balance, int32_t limit_id)
     return NULL;
 }
 
+/* Count what a share has set aside. */
+static void take_share(const struct share *share)
+{
+    struct counter *counter = share->counter;
+
+    counter_touch(counter);
+    counter->now.held += share->held;
+    counter->open_holds++;
+    counter->set->open_holds++;
+}
+
+/* What a need takes in a counter.
+ *
+ * Errors  TG_OVERLOADED: more than can be counted */
+static enum tg_status make_share(struct counter *counter, const struct balance_need *need,
+                                 struct share *ret_share)
+{
+    const struct share share = { counter, estimate_in(counter->set->limit, need) };
+    int64_t sum;
+
+    if (__builtin_add_overflow(counter->now.held, share.held, &sum))
+        return TG_OVERLOADED;
+    *ret_share = share;
+    return TG_OK;
+}
+
 /* Count an open hold in a counter too. */
 static enum tg_status join(struct open_hold *hold, struct counter *counter)
 {
-    struct counter **counters =
-        realloc(hold->counters, (hold->count + 1) * sizeof(struct counter *));
+    struct share *shares = realloc(hold->shares, (hold->count + 1) * sizeof(shares[0]));
 
-    if (counters == NULL)
+    if (shares == NULL)
         return TG_NO_MEMORY;
-    counters[hold->count++] = counter;
-    hold->counters = counters;
-    counter->open_holds++;
-    counter->set->open_holds++;
-    counter->now.held += estimate_in(counter->set->limit, &hold->held.need);
+    hold->shares = shares;
+    TRY(make_share(counter, &hold->held.need, &shares[hold->count]));
+    take_share(&shares[hold->count++]);
     return TG_OK;
 }
 
@@ -388,10 +420,12 @@ enum tg_status balance_put(struct balance *balance, const struct limit *limit,
     watch->limit = copy;
     watch->calendar = calendar;
     list_init(&watch->sets);
+    map_init(&watch->by_key, BALANCE_KEYS_MAX);
     list_push_back(&balance->watches, &watch->node);
     status = open_current(balance, watch, now_ms);
     if (status == TG_OK)
         status = join_open_holds(balance, watch);
+    counter_log_keep(&balance->log); /* no batch is open */
     if (status != TG_OK)
         balance_remove(balance, limit->id);
     return status;
@@ -518,8 +552,8 @@ static int rank_of(enum tg_refusal_reason reason)
 static bool outweighs(const struct balance_refusal *a, const struct balance_refusal *b)
 {
     const int rank = rank_of(a->reason) - rank_of(b->reason);
-    const __int128 left = (__int128)(a->amount - a->spent - a->held) * b->amount;
-    const __int128 right = (__int128)(b->amount - b->spent - b->held) * a->amount;
+    const __int128 left = ((__int128)a->amount - a->spent - a->held) * b->amount;
+    const __int128 right = ((__int128)b->amount - b->spent - b->held) * a->amount;
 
     return rank != 0 ? rank > 0 : left < right;
 }
@@ -541,22 +575,6 @@ static void keep_refusal(const struct counter *counter, int64_t estimate, bool i
         *refusal = found;
 }
 
-/* A moment before every period that is kept: the admission came just behind a period's end. */
-static struct balance_refusal too_late(const struct counter_set *set, int64_t estimate)
-{
-    const struct counter *newest = counter_newest(set);
-
-    return (struct balance_refusal){
-        .reason = TG_REFUSAL_RATE,
-        .limit = set->limit,
-        .period = newest->period,
-        .amount = counter_amount(newest),
-        .spent = newest->now.spent,
-        .held = newest->now.held,
-        .estimate = estimate,
-    };
-}
-
 enum tg_status balance_check(struct balance *balance, const struct balance_call *call,
                              const struct balance_need *need, struct balance_refusal *ret_refusal)
 {
@@ -573,10 +591,10 @@ enum tg_status balance_check(struct balance *balance, const struct balance_call 
         enum tg_status status;
 
         status = counter_at(vector->sets[i], at_ms, &counter);
-        if (status == TG_NOT_FOUND) {
-            *ret_refusal = too_late(vector->sets[i], estimate);
-            return TG_LIMIT_REACHED;
-        }
+        if (!limit->is_hard && status == TG_NOT_FOUND)
+            continue;
+        if (status == TG_NOT_FOUND)
+            return TG_OVERLOADED;
         TRY(status);
         if (!limit->is_hard || room_in(counter) >= estimate)
             continue;
@@ -674,8 +692,8 @@ static struct open_hold *make_hold(const struct balance_call *call, const struct
     if (hold == NULL)
         return NULL;
     list_init(&hold->batch_node);
-    hold->counters = calloc(vector->count + 1, sizeof(struct counter *));
-    if (hold->counters == NULL) {
+    hold->shares = calloc(vector->count + 1, sizeof(hold->shares[0]));
+    if (hold->shares == NULL) {
         free(hold);
         return NULL;
     }
@@ -687,12 +705,23 @@ static struct open_hold *make_hold(const struct balance_call *call, const struct
     return hold;
 }
 
-/* All counters first: behind it nothing can fail. */
-static enum tg_status find_counters(const struct vector *vector, int64_t at_ms,
-                                    struct open_hold *hold)
+/* All shares first: behind it nothing can fail. A period that is over and let go of counts no more.
+ */
+static enum tg_status find_shares(const struct vector *vector, int64_t at_ms,
+                                  struct open_hold *hold)
 {
-    for (size_t i = 0; i < vector->count; i++)
-        TRY(counter_at(vector->sets[i], at_ms, &hold->counters[i]));
+    size_t count = 0;
+
+    for (size_t i = 0; i < vector->count; i++) {
+        struct counter *counter = NULL;
+        const enum tg_status status = counter_at(vector->sets[i], at_ms, &counter);
+
+        if (status == TG_NOT_FOUND)
+            continue;
+        TRY(status);
+        TRY(make_share(counter, &hold->held.need, &hold->shares[count++]));
+    }
+    hold->count = count;
     return TG_OK;
 }
 
@@ -711,22 +740,15 @@ enum tg_status balance_hold(struct balance *balance, const struct balance_call *
     if (hold == NULL)
         return TG_NO_MEMORY;
     hold->held = (struct balance_held){ .need = *need, .added_tokens = added_tokens };
-    status = find_counters(vector, id_wall_ms(call->attempt_id), hold);
+    status = find_shares(vector, id_wall_ms(call->attempt_id), hold);
     if (status == TG_OK)
         status = map_add(&balance->holds, hash, hold);
     if (status != TG_OK) {
         free_hold(hold);
         return status;
     }
-    hold->count = vector->count;
-    for (size_t i = 0; i < hold->count; i++) {
-        struct counter *counter = hold->counters[i];
-
-        counter_touch(counter);
-        counter->now.held += estimate_in(counter->set->limit, need);
-        counter->open_holds++;
-        counter->set->open_holds++;
-    }
+    for (size_t i = 0; i < hold->count; i++)
+        take_share(&hold->shares[i]);
     list_push_back(&balance->added, &hold->batch_node);
     return TG_OK;
 }
@@ -764,10 +786,10 @@ static void end_hold(struct balance *balance, struct open_hold *hold,
                      const struct ledger_posting *posting)
 {
     for (size_t i = 0; i < hold->count; i++) {
-        struct counter *counter = hold->counters[i];
+        struct counter *counter = hold->shares[i].counter;
 
         counter_touch(counter);
-        counter->now.held -= estimate_in(counter->set->limit, &hold->held.need);
+        counter->now.held -= hold->shares[i].held;
         assert(counter->now.held >= 0);
         post_to(counter, posting);
     }

@@ -23,6 +23,8 @@ struct calendar;
 
 /* Open attempts. */
 #define BALANCE_HOLDS_MAX ((size_t)1 << 20)
+/* Keys that a limit for each key has counted. */
+#define BALANCE_KEYS_MAX ((size_t)1 << 24)
 /* Calls, by key and model, whose limits are remembered. */
 #define BALANCE_VECTORS_MAX ((size_t)1 << 15)
 
@@ -41,9 +43,11 @@ struct balance_call {
 /* Take in a limit, or a change of one that is there. A new one begins with nothing spent and, where
  * they fall into it, with all open holds.
  *
- * calendar  of its periods; borrowed until the limit is removed
+ * Not in a batch. What open attempts hold stays as it was taken, whatever changes.
+ *
+ * calendar  of its periods; borrowed until the limit is removed and its last hold is gone
  * now_ms    picks the current period
- * Errors    TG_NO_MEMORY: nothing is changed */
+ * Errors    TG_NO_MEMORY, TG_OVERLOADED: nothing is changed */
 TG_MUST_CHECK enum tg_status balance_put(struct balance *balance, const struct limit *limit,
                                          const struct calendar *calendar, int64_t now_ms);
 void balance_remove(struct balance *balance, int32_t limit_id);
@@ -87,7 +91,8 @@ struct balance_refusal {
  * the others', and of these the tightest.
  *
  * ret     written only for TG_LIMIT_REACHED
- * Errors  TG_LIMIT_REACHED; TG_NO_MEMORY */
+ * Errors  TG_LIMIT_REACHED; TG_OVERLOADED: the attempt is of a period that is over and let go of;
+ *         TG_NO_MEMORY */
 TG_MUST_CHECK enum tg_status balance_check(struct balance *balance, const struct balance_call *call,
                                            const struct balance_need *need,
                                            struct balance_refusal *ret_refusal);
@@ -109,15 +114,16 @@ struct balance_price {
 int64_t balance_fit(struct balance *balance, const struct balance_call *call,
                     const struct balance_need *need, const struct balance_price *price);
 
-/* Set aside, after balance_check has passed.
+/* Set aside, after balance_check has passed; in soft limits but in a period that is let go of.
  *
  * added_tokens  of the provider's kind, for learning
- * Errors        TG_CONFLICT: the attempt has a hold; TG_NO_MEMORY, TG_OVERLOADED: nothing is
- * changed */
+ * Errors        TG_CONFLICT: the attempt has a hold; TG_OVERLOADED: BALANCE_HOLDS_MAX are open, or
+ * a sum is above what can be counted; TG_NO_MEMORY. Nothing is changed */
 TG_MUST_CHECK enum tg_status balance_hold(struct balance *balance, const struct balance_call *call,
                                           const struct balance_need *need, int64_t added_tokens);
 
-/* Take over every open hold of another balance, which stays as it is.
+/* Take over every open hold of another balance, which stays as it is. A hold whose period is over
+ * counts only in limits whose period is not.
  *
  * Errors  TG_NO_MEMORY, TG_OVERLOADED */
 TG_MUST_CHECK enum tg_status balance_take_holds(struct balance *balance,

@@ -867,13 +867,15 @@ static enum tg_status update(struct limit_job *job, struct db *db, struct err *e
 }
 
 /* By the calendar that admissions go by. */
-static enum tg_status find_period(struct db *db, const struct limit *limit,
-                                  struct period *ret_period, struct err *err)
+static enum tg_status find_period(const struct admit *admit, struct db *db,
+                                  const struct limit *limit, struct period *ret_period,
+                                  struct err *err)
 {
-    const int64_t now_ms = clock_wall_ms();
+    const struct calendar_choice choice = { limit->timezone, &limit->rule };
+    const int64_t now_ms = admit_now_ms(admit);
     struct calendar *calendar = NULL;
 
-    TRY(calendar_open(db, limit->timezone, &limit->rule, now_ms, &calendar, err));
+    TRY(calendar_open(db, &choice, now_ms, &calendar, err));
     calendar_at(calendar, now_ms, ret_period);
     calendar_free(calendar);
     return TG_OK;
@@ -887,7 +889,7 @@ static enum tg_status override(struct limit_job *job, struct db *db, struct err 
     if (!next.has_window)
         return err_set(err, TG_CONFLICT,
                        "a limit of parallel calls has no period to override; change its amount");
-    TRY(find_period(db, &next, &period, err));
+    TRY(find_period(job->admit, db, &next, &period, err));
     next.override_amount = job->input.amount;
     next.override_start_ms = period.start_ms;
     return write(db, &next, err);

@@ -3,6 +3,7 @@
  * of the test's; each expectation is worked out by hand beside it. */
 #include "base/clock.h"
 #include "quota/learned.h"
+#include "store/stmt.h"
 #include "support/suites.h"
 #include "support/support_quota.h"
 #include "support/support_vfs.h"
@@ -579,6 +580,9 @@ START_TEST(a_success_tells_what_is_left_of_the_minute)
     minute.metric = LIMIT_TOTAL_TOKENS;
     minute.amount = 1000;
     make(minute);
+    minute.is_soft = true; /* binds nobody, so that nobody is told */
+    minute.amount = 500;
+    make(minute);
     ck_assert_int_eq(ask(&call, 100, 50), TG_OK);
     ck_assert(call.job.rates[ADMIT_RATE_REQUESTS].is_there);
     ck_assert_int_eq(call.job.rates[ADMIT_RATE_REQUESTS].amount, 10);
@@ -674,6 +678,45 @@ START_TEST(limits_whose_periods_begin_at_many_times_survive_a_restart)
 }
 END_TEST
 
+/* Calls of before are later than the clock says: their period is the current one all the same. */
+START_TEST(a_clock_that_was_set_back_hands_out_no_second_budget)
+{
+    struct quota_limit day = team_limit(LIMIT_TOTAL_TOKENS, 100);
+    struct quota_call call;
+    int32_t limit;
+
+    day.window = PERIOD_DAY;
+    limit = make(day);
+    spend(60, 30);
+    support_clock_add_ms(-DAY_MS);
+    if (_i == 0)
+        restart();
+    else
+        limit = make(day); /* a second one, that counts what was spent in the current period */
+    is_count(limit, 90, 0);
+    ck_assert_int_eq(ask(&call, 10, 1), TG_LIMIT_REACHED);
+    ck_assert_int_eq(call.job.refusal.reason, TG_REFUSAL_SPENT);
+    spend(9, 1);
+    is_count(limit, 100, 0);
+}
+END_TEST
+
+/* A correction that fails half-way leaves no count behind in memory. */
+static enum tg_status forget_models(struct db *db, void *context, struct err *err)
+{
+    (void)context;
+    return stmt_run_script(db, "DELETE FROM dimension WHERE name = 'm'", err);
+}
+
+static enum tg_status recall_models(struct db *db, void *context, struct err *err)
+{
+    char text[128];
+
+    (void)snprintf(text, sizeof(text), "INSERT INTO dimension (id, name) VALUES (%lld, 'm')",
+                   (long long)*(const int64_t *)context);
+    return stmt_run_script(db, text, err);
+}
+
 static enum tg_status release(struct support_book *of, int64_t charge_id)
 {
     struct ledger_reconcile_job job;
@@ -701,6 +744,25 @@ START_TEST(an_open_hold_counts_as_spent_after_a_crash_until_it_is_released)
     restart();
     is_count(limit, 0, 0);
     ck_assert_int_eq(quota_look(&book, limit, 0).unreconciled, 0);
+}
+END_TEST
+
+START_TEST(a_correction_that_fails_leaves_no_count)
+{
+    const int32_t limit = make(team_limit(LIMIT_TOTAL_TOKENS, 1000));
+    struct quota_call open;
+    int64_t model;
+
+    ck_assert_int_eq(ask(&open, 300, 200), TG_OK);
+    restart();
+    model = support_book_number(&book, "SELECT id FROM dimension WHERE name = 'm'");
+    ck_assert_int_eq(support_run(&book, forget_models, NULL), TG_OK);
+    ck_assert_int_eq(release(&book, open.job.hold.attempt_id), TG_CORRUPT);
+    ck_assert_int_eq(support_run(&book, recall_models, &model), TG_OK);
+    is_count(limit, 500, 0);
+    ck_assert_int_eq(support_book_verify(&book).differences, 0);
+    ck_assert_int_eq(release(&book, open.job.hold.attempt_id), TG_OK);
+    is_count(limit, 0, 0);
 }
 END_TEST
 
@@ -795,6 +857,8 @@ static void add_bounds(TCase *tcase)
     tcase_add_test(tcase, a_restart_changes_no_count);
     tcase_add_test(tcase, limits_whose_periods_begin_at_many_times_survive_a_restart);
     tcase_add_test(tcase, an_open_hold_counts_as_spent_after_a_crash_until_it_is_released);
+    tcase_add_loop_test(tcase, a_clock_that_was_set_back_hands_out_no_second_budget, 0, 2);
+    tcase_add_test(tcase, a_correction_that_fails_leaves_no_count);
     tcase_add_test(tcase, a_batch_that_fails_leaves_no_count);
     tcase_add_test(tcase, refusals_are_kept_ten_a_minute_and_counted_all);
     tcase_add_test(tcase, a_try_leaves_no_trace);

@@ -8,13 +8,18 @@ export class Canned {
 
         canned.requests = 0;
         canned.server = createServer((request, response) => {
-            request.resume().once('end', () => {
+            let text = '';
+
+            request.setEncoding('utf8').on('data', (piece) => { text += piece; }).once('end', () => {
                 if (request.method === 'GET') { // Tollgate asks for the list of models by itself
                     response.writeHead(404).end();
                     return;
                 }
-                const { status = 200, headers = {}, body = '' } = canned.next;
+                const { status = 200, headers = {}, body = '', resets = false } = typeof canned.next === 'function'
+                    ? canned.next(JSON.parse(text)) : canned.next;
                 canned.requests++;
+                if (resets) // once the kernel has all of it
+                    response.once('finish', () => request.socket.resetAndDestroy());
                 response.writeHead(status, headers).end(body);
             });
         });
@@ -24,7 +29,8 @@ export class Canned {
         return canned;
     }
 
-    /** What every request from now on is answered with. */
+    /** What every request from now on is answered with, or what makes it of the request's body; `resets`: the
+     * connection is, after the last byte. */
     answer(next) {
         this.next = next;
     }
