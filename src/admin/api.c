@@ -66,6 +66,7 @@ const struct api_route api_routes[] = {
 
     { "GET", "/api/v1/providers", AUDITORS, API_NO_BODY, providers_list },
     { "POST", "/api/v1/providers", ADMINS, API_NEEDS_BODY, providers_create },
+    { "GET", "/api/v1/provider-kinds", AUDITORS, API_NO_BODY, providers_kinds },
     { "GET", "/api/v1/providers/{id}", AUDITORS, API_NO_BODY, providers_get },
     { "PATCH", "/api/v1/providers/{id}", ADMINS, API_NEEDS_BODY, providers_update },
     { "DELETE", "/api/v1/providers/{id}", ADMINS, API_NO_BODY, providers_delete },

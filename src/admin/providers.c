@@ -2,6 +2,7 @@
 
 #include "admin/input.h"
 #include "base/try.h"
+#include "providers/catalogue.h"
 #include "routing/probe.h"
 #include "routing/provider.h"
 #include "store/reader.h"
@@ -89,6 +90,104 @@ enum tg_status providers_get(struct api_call *call)
     put_provider(&w, &provider);
     return TG_OK;
 }
+
+/* --- kinds ------------------------------------------------------------------------------------ */
+
+static const char *auth_name(enum tg_auth auth)
+{
+    switch (auth) {
+    case TG_AUTH_BEARER:
+        return "bearer";
+    case TG_AUTH_X_API_KEY:
+        return "x-api-key";
+    case TG_AUTH_X_GOOG_API_KEY:
+        return "x-goog-api-key";
+    case TG_AUTH_API_KEY:
+        return "api-key";
+    case TG_AUTH_OF_KIND:
+    case TG_AUTH_NONE:
+        break;
+    }
+    return "none";
+}
+
+static void put_dialects(struct json_writer *w, const struct tg_kind *kind)
+{
+    json_open_array(w, "dialects");
+    for (int i = 0; i < TG_KIND_DIALECTS_MAX && kind->speaks[i].dialect != NULL; i++)
+        json_string(w, NULL, kind->speaks[i].dialect);
+    json_close_array(w);
+}
+
+static void put_prefixes(struct json_writer *w, const struct tg_kind *kind)
+{
+    json_open_array(w, "model_prefixes");
+    for (int i = 0; i < TG_KIND_PREFIXES_MAX && kind->prefixes[i] != NULL; i++)
+        json_string(w, NULL, kind->prefixes[i]);
+    json_close_array(w);
+}
+
+static void put_kind(struct json_writer *w, const struct tg_kind *kind)
+{
+    const uint32_t flags = kind->flags;
+
+    json_open_object(w, NULL);
+    json_string(w, "name", kind->name);
+    json_string(w, "base_url", kind->base_url);
+    json_string(w, "auth", auth_name(kind->auth));
+    json_bool(w, "needs_secret",
+              kind->auth != TG_AUTH_NONE && (flags & TG_KIND_MAY_LACK_SECRET) == 0);
+    put_dialects(w, kind);
+    put_prefixes(w, kind);
+    json_string(w, "environment", kind->env_key);
+    json_string(w, "price_book", kind->book);
+    json_bool(w, "asks_usage", (flags & TG_KIND_ASKS_USAGE) != 0);
+    json_bool(w, "stops_on_leave", (flags & TG_KIND_STOPS_ON_LEAVE) != 0);
+    json_bool(w, "reasoning_is_outside", (flags & TG_KIND_REASONING_OUTSIDE) != 0);
+    json_bool(w, "tells_cost", (flags & TG_KIND_TELLS_COST) != 0);
+    json_string(w, "output_field", kind->output_field != NULL ? kind->output_field : "max_tokens");
+    json_int(w, "added_tokens", kind->added_tokens);
+    json_bool(w, "is_verified", (flags & TG_KIND_VERIFIED) != 0);
+    json_close_object(w);
+}
+
+/* Where a page begins: behind the kind named `after`. */
+static enum tg_status find_page(struct api_call *call, struct span after, int *ret_index)
+{
+    const struct tg_kind *kind;
+
+    *ret_index = 0;
+    if (after.len == 0)
+        return TG_OK;
+    for (int i = 0; (kind = catalogue_kind_at(i)) != NULL; i++) {
+        *ret_index = i + 1;
+        if (span_equal(after, span_from(kind->name)))
+            return TG_OK;
+    }
+    return api_fail(call, TG_INVALID, "/after", "after is not a cursor of this list");
+}
+
+enum tg_status providers_kinds(struct api_call *call)
+{
+    struct input_page page = { .limit = API_PAGE_DEFAULT };
+    const struct input_field fields[] = { INPUT_PAGE_FIELDS(page) };
+    const struct tg_kind *kind;
+    struct api_list list;
+    int at = 0;
+
+    TRY(input_query(call, fields, INPUT_COUNT(fields)));
+    TRY(find_page(call, page.after, &at));
+    api_list_begin(&list, call);
+    for (int64_t left = page.limit; left > 0 && (kind = catalogue_kind_at(at)) != NULL;
+         left--, at++) {
+        put_kind(&list.w, kind);
+        (void)snprintf(list.last, sizeof(list.last), "%s", kind->name);
+    }
+    api_list_end(&list, catalogue_kind_at(at) != NULL);
+    return TG_OK;
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
 
 static enum tg_status read_input(struct api_call *call, bool is_new, struct provider_input *input)
 {

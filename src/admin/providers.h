@@ -12,4 +12,7 @@ api_handler providers_update;
 api_handler providers_delete;
 api_handler providers_test;
 
+/* /api/v1/provider-kinds: the catalogue. */
+api_handler providers_kinds;
+
 #endif

@@ -123,6 +123,17 @@ static enum cli_exit provider_list(struct cli *cli)
                                                      : CLI_FAILED;
 }
 
+static enum cli_exit provider_kinds(struct cli *cli)
+{
+    static const char *const kind_members[] = { "name",        "base_url",   "auth",
+                                                "environment", "price_book", "is_verified",
+                                                "dialects",    NULL };
+    AUTO_JSON rows = NULL;
+
+    return cli_list(cli, "/api/v1/provider-kinds", &rows) ? cli_show_rows(cli, rows, kind_members)
+                                                          : CLI_FAILED;
+}
+
 /* Fill `path` with that of the provider named, by name or id; terminated. return  false: said */
 static bool put_path(struct cli *cli, struct buf *path, const char *verb)
 {
@@ -214,6 +225,8 @@ const struct cli_command commands_of_providers[] = {
     { "provider", "add", "NAME", false, FIELDS | CLI_WITH(KIND), 0,
       "set one up; its kind is its name's unless --kind says", provider_add },
     { "provider", "list", NULL, false, CLI_WITH(LIMIT), 0, "show all providers", provider_list },
+    { "provider", "kinds", NULL, false, CLI_WITH(LIMIT), 0,
+      "show the kinds of provider that are known", provider_kinds },
     { "provider", "get", "PROVIDER", false, 0, 0, "show one", provider_get },
     { "provider", "update", "PROVIDER", false, FIELDS | CLI_WITH(NAME), 0, "change it",
       provider_update },

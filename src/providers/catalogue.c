@@ -68,8 +68,8 @@ static const struct tg_kind kinds[] = {
                       "text-moderation-" },
         .env_key = "OPENAI_API_KEY",
         .book = "openai",
-        .image_tokens_max = 73800,
         .output_field = "max_completion_tokens",
+        .image_tokens_max = 73800,
     },
     {
         .name = "azure-openai", /* https://{resource}.openai.azure.com/openai/v1 */
@@ -79,6 +79,7 @@ static const struct tg_kind kinds[] = {
         .env_key = "AZURE_OPENAI_API_KEY",
         .book = "azure",
         .output_field = "max_completion_tokens",
+        .image_tokens_max = 73800,
     },
     {
         .name = "anthropic",

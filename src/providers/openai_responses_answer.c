@@ -7,17 +7,16 @@
 #define CONTAINERS_MAX 16
 #define TYPE_MAX       64
 
-/* Behind the counts of openai_facts, as they are, without the 1. */
-enum fee_count { FEE_WEB_SEARCH = OPENAI_COUNTS, FEE_FILE_SEARCH, FEE_CODE_SESSION, FEE_END };
-_Static_assert(FEE_END <= TG_WIRE_COUNTS_MAX, "a dialect's counts fit into an answer");
+enum fee { FEE_WEB_SEARCH, FEE_FILE_SEARCH, FEE_CODE_SESSION, FEES };
 
-#define FEE_FIRST FEE_WEB_SEARCH
-#define FEES      (FEE_END - FEE_FIRST)
+/* In wire_counts they stand behind the counts of openai_facts, as they are, without the 1. */
+#define FEE_PLACE OPENAI_COUNTS
+_Static_assert(FEE_PLACE + FEES <= TG_WIRE_COUNTS_MAX, "a dialect's counts fit into an answer");
 
 static const enum tg_class fee_classes[FEES] = {
-    [FEE_WEB_SEARCH - FEE_FIRST] = TG_WEB_SEARCH,
-    [FEE_FILE_SEARCH - FEE_FIRST] = TG_FILE_SEARCH,
-    [FEE_CODE_SESSION - FEE_FIRST] = TG_CODE_SESSION,
+    [FEE_WEB_SEARCH] = TG_WEB_SEARCH,
+    [FEE_FILE_SEARCH] = TG_FILE_SEARCH,
+    [FEE_CODE_SESSION] = TG_CODE_SESSION,
 };
 
 struct facts {
@@ -95,7 +94,7 @@ static void add_container(struct facts *f, const struct scanner_value *container
             return;
     if (f->container_count < CONTAINERS_MAX && container->type == SCANNER_STRING)
         f->containers[f->container_count++] = container->text;
-    f->fees[FEE_CODE_SESSION - FEE_FIRST]++;
+    f->fees[FEE_CODE_SESSION]++;
 }
 
 /* What the provider charges for an item by itself. Opening or reading through a page that a search
@@ -106,9 +105,9 @@ static void judge_item(struct facts *f, const struct item *item)
         return;
     if (scanner_is(&item->type, SPAN("web_search_call"))) {
         if (item->action.type == SCANNER_NONE || scanner_is(&item->action, SPAN("search")))
-            f->fees[FEE_WEB_SEARCH - FEE_FIRST]++;
+            f->fees[FEE_WEB_SEARCH]++;
     } else if (scanner_is(&item->type, SPAN("file_search_call"))) {
-        f->fees[FEE_FILE_SEARCH - FEE_FIRST]++;
+        f->fees[FEE_FILE_SEARCH]++;
     } else if (scanner_is(&item->type, SPAN("code_interpreter_call"))) {
         add_container(f, &item->container);
     }
@@ -264,7 +263,7 @@ static int64_t larger(int64_t a, int64_t b)
 static void apply_fees(struct tg_answer *answer)
 {
     for (int i = 0; i < FEES; i++)
-        answer->usage.count[fee_classes[i]] = answer->wire_counts[FEE_FIRST + i];
+        answer->usage.count[fee_classes[i]] = answer->wire_counts[FEE_PLACE + i];
 }
 
 static int64_t bounded(int64_t count)
@@ -276,11 +275,11 @@ static int64_t bounded(int64_t count)
  * before the end. */
 static void add_fees(const struct facts *f, struct tg_answer *answer)
 {
-    int64_t *const count = answer->wire_counts;
+    int64_t *const count = answer->wire_counts + FEE_PLACE;
 
-    count[FEE_WEB_SEARCH] = bounded(count[FEE_WEB_SEARCH] + f->fees[FEE_WEB_SEARCH - FEE_FIRST]);
-    count[FEE_FILE_SEARCH] = bounded(count[FEE_FILE_SEARCH] + f->fees[FEE_FILE_SEARCH - FEE_FIRST]);
-    if (f->fees[FEE_CODE_SESSION - FEE_FIRST] > 0)
+    count[FEE_WEB_SEARCH] = bounded(count[FEE_WEB_SEARCH] + f->fees[FEE_WEB_SEARCH]);
+    count[FEE_FILE_SEARCH] = bounded(count[FEE_FILE_SEARCH] + f->fees[FEE_FILE_SEARCH]);
+    if (f->fees[FEE_CODE_SESSION] > 0)
         count[FEE_CODE_SESSION] = 1;
 }
 
@@ -288,9 +287,9 @@ static void add_fees(const struct facts *f, struct tg_answer *answer)
 static void set_fees(const struct facts *f, struct tg_answer *answer)
 {
     for (int i = 0; i < FEES && f->items > 0; i++)
-        answer->wire_counts[FEE_FIRST + i] = f->fees[i];
+        answer->wire_counts[FEE_PLACE + i] = f->fees[i];
     if (f->searches != USAGE_UNKNOWN)
-        answer->wire_counts[FEE_WEB_SEARCH] = f->searches;
+        answer->wire_counts[FEE_PLACE + FEE_WEB_SEARCH] = f->searches;
 }
 
 /* What the end of a stream says replaces what its begin said. */
@@ -346,13 +345,23 @@ static bool is_text(struct span type)
     return span_ends_with(type, SPAN(".delta")) && !span_ends_with(type, SPAN("audio.delta"));
 }
 
+/* What the data says it is, else what the event is called. One too long to be known is neither. */
+static struct span own_name(const struct facts *f, struct span name, char room[TYPE_MAX])
+{
+    size_t len;
+
+    if (f->type.type == SCANNER_NONE)
+        return name;
+    return scanner_unescape(&f->type, room, TYPE_MAX, &len) ? span_of(room, len) : SPAN_EMPTY;
+}
+
 enum tg_event_action openai_responses_read_event(struct tg_span type, struct tg_span data,
                                                  const struct tg_request *request,
                                                  const struct tg_kind *kind,
                                                  struct tg_answer *answer)
 {
     struct span name = span_of(type.ptr, type.len);
-    char own_name[TYPE_MAX];
+    char room[TYPE_MAX];
     struct facts f;
 
     (void)request; /* no end but one, nothing that was not asked for */
@@ -360,8 +369,7 @@ enum tg_event_action openai_responses_read_event(struct tg_span type, struct tg_
     answer->raw_usage_start = answer->raw_usage_end = 0;
     if (!read_facts(data, &f, read_event_member))
         return openai_read_other_data(name, span_of(data.ptr, data.len), answer);
-    if (f.type.type != SCANNER_NONE && scanner_unescape(&f.type, own_name, TYPE_MAX, &name.len))
-        name.ptr = own_name;
+    name = own_name(&f, name, room);
     f.base.is_error = f.base.is_error || span_equal(name, SPAN("error"));
     keep_facts(&f, kind, answer);
     if (is_text(name))

@@ -4,8 +4,11 @@
 #include "base/try.h"
 #include "net/daemon.h"
 #include "sandbox/chat.h"
+#include "sandbox/completions.h"
 #include "sandbox/gemini.h"
+#include "sandbox/input.h"
 #include "sandbox/messages.h"
+#include "sandbox/responses.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,24 +93,47 @@ static enum tg_status start_stream(struct chat *chat,
     return TG_OK;
 }
 
-static void answer_chat(const struct daemon_request *request, struct daemon_answer *answer)
+/* How OpenAI's dialects with words for an answer read and write. */
+struct tongue {
+    struct span path;
+    enum tg_status (*read)(struct span body, struct chat *ret_chat, struct err *err);
+    void (*write)(const struct chat *chat, struct buf *out);
+    bool (*next_event)(struct chat *chat, struct buf *out);
+};
+
+static const struct tongue tongues[] = {
+    { SPAN("/v1/chat/completions"), chat_read, chat_write, chat_next_event },
+    { SPAN("/v1/responses"), responses_read, responses_write, responses_next_event },
+    { SPAN("/v1/completions"), completions_read, completions_write, completions_next_event },
+};
+
+static const struct tongue *find_tongue(struct span path)
+{
+    for (size_t i = 0; i < sizeof(tongues) / sizeof(tongues[0]); i++)
+        if (span_equal(path, tongues[i].path))
+            return &tongues[i];
+    return NULL;
+}
+
+static void answer_chat(const struct tongue *tongue, const struct daemon_request *request,
+                        struct daemon_answer *answer)
 {
     struct chat chat;
     struct err err = { 0 };
-    enum tg_status status = chat_read(request->body, &chat, &err);
+    enum tg_status status = tongue->read(request->body, &chat, &err);
 
     if (status != TG_OK) {
         answer_error(answer, status, err.text);
         return;
     }
     if (chat.is_stream) {
-        status = start_stream(&chat, chat_next_event, answer);
+        status = start_stream(&chat, tongue->next_event, answer);
         if (status == TG_OK)
             return;
         answer_error(answer, status, "");
     } else {
         answer->type = "application/json";
-        chat_write(&chat, &answer->body);
+        tongue->write(&chat, &answer->body);
     }
     chat_fini(&chat);
 }
@@ -192,6 +218,38 @@ static struct span without_base(struct span path)
     return span_starts_with(path, SPAN("/v1/v1")) ? span_from_offset(path, base.len) : path;
 }
 
+/* --- in OpenAI's dialects --------------------------------------------------------------------- */
+
+/* The dialects that only read. */
+static void answer_input(enum tg_status (*write)(struct span, struct buf *, struct err *),
+                         const struct daemon_request *request, struct daemon_answer *answer)
+{
+    struct err err = { 0 };
+    const enum tg_status status = write(request->body, &answer->body, &err);
+
+    answer->type = "application/json";
+    if (status != TG_OK)
+        answer_error(answer, status, err.text);
+}
+
+static void answer_openai(const struct daemon_request *request, struct daemon_answer *answer)
+{
+    const struct tongue *tongue = find_tongue(request->path);
+
+    if (tongue != NULL)
+        answer_chat(tongue, request, answer);
+    else if (span_equal(request->path, SPAN("/v1/embeddings")))
+        answer_input(input_write_embeddings, request, answer);
+    else if (span_equal(request->path, SPAN("/v1/moderations")))
+        answer_input(input_write_moderation, request, answer);
+}
+
+static bool is_call(struct span path)
+{
+    return find_tongue(path) != NULL || span_equal(path, SPAN("/v1/embeddings")) ||
+           span_equal(path, SPAN("/v1/moderations"));
+}
+
 static void handle(void *context, const struct daemon_request *request,
                    struct daemon_answer *answer)
 {
@@ -202,9 +260,9 @@ static void handle(void *context, const struct daemon_request *request,
     buf_init(&answer->body, ANSWER_MAX);
     if (request->fault != TG_OK) {
         answer_error(answer, request->fault, "");
-    } else if (span_equal(request->path, SPAN("/v1/chat/completions"))) {
+    } else if (is_call(request->path)) {
         if (strcmp(request->method, "POST") == 0)
-            answer_chat(request, answer);
+            answer_openai(request, answer);
         else
             answer_error(answer, TG_METHOD_NOT_ALLOWED, "");
     } else if (span_equal(request->path, SPAN("/v1/messages")) ||

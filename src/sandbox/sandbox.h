@@ -5,16 +5,17 @@
 #include "base/err.h"
 
 /* A provider on loopback, served by the process itself, for first steps without an account and for
- * tests. It speaks openai-chat: POST /v1/chat/completions, plain and streamed, and GET /v1/models;
- * Anthropic's: POST /v1/messages and /v1/messages/count_tokens; and Google's: POST
+ * tests. It speaks OpenAI's dialects: POST /v1/chat/completions, /v1/responses and /v1/completions,
+ * plain and streamed, /v1/embeddings, /v1/moderations, and GET /v1/models; Anthropic's: POST
+ * /v1/messages and /v1/messages/count_tokens; and Google's: POST
  * /v1beta/models/{model}:generateContent and its like.
  *
  *   echo       answers with the text of the last user message
  *   echo-slow  the same, a word each SANDBOX_WORD_MS when streamed
  *
  * Its usage is honest: a word is a token, of all messages for the prompt, of the answer for the
- * completion; max_tokens, max_completion_tokens and maxOutputTokens cut the answer. It takes any
- * key, or none. Threads of its own; it never blocks a worker loop. */
+ * completion; max_tokens, max_completion_tokens, max_output_tokens and maxOutputTokens cut the
+ * answer. It takes any key, or none. Threads of its own; it never blocks a worker loop. */
 
 #define SANDBOX_WORD_MS         40
 #define SANDBOX_BODY_MAX        ((size_t)32 << 20)

@@ -102,9 +102,6 @@ async function arrayed(model, script, body = {}) {
     return { answer: chunks[0].responseId, call: answer.headers['x-request-id'], chunks };
 }
 
-/** Nano-USD of a search, which ref_cost.py does not know of. */
-const SEARCH_NANO = { 'gemini-2.5-flash': 35_000_000n, 'gemini-3-flash-preview': 14_000_000n };
-
 /** What is true of every call that came to its end: the ledger is the bill. */
 async function assertCharged(done) {
     const bill = new Map(sim.bill().map((line) => [line.id, line]));
@@ -114,8 +111,7 @@ async function assertCharged(done) {
     for (const [i, { call: id, cost }] of done.entries()) {
         const row = await gate.receipt(id);
         const line = lines[i];
-        const searches = line.classes.web_search ?? 0;
-        const nanos = expected[i] + BigInt(searches) * (SEARCH_NANO[line.served_model] ?? 0n);
+        const nanos = expected[i];
         const where = `${id} ${JSON.stringify(line)} ${JSON.stringify(row)}`;
 
         assert.deepEqual(row.usage, line.classes, where);

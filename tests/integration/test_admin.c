@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/money.h"
+#include "providers/catalogue.h"
 #include "sandbox/sandbox.h"
 #include "store/stmt.h"
 #include "support/suites.h"
@@ -749,6 +750,36 @@ END_TEST
 
 /* --- providers -------------------------------------------------------------------------------- */
 
+START_TEST(the_kinds_are_listed_page_by_page)
+{
+    char path[128] = "/api/v1/provider-kinds?limit=7";
+    int count = 0;
+
+    for (;;) {
+        const struct support_reply *reply = ask("GET", path, NULL);
+        const cJSON *data = cJSON_GetObjectItemCaseSensitive(reply->json, "data");
+        const cJSON *row;
+
+        ck_assert_int_eq(reply->http, 200);
+        cJSON_ArrayForEach(row, data)
+        {
+            ck_assert_str_eq(support_text(row, "name"), catalogue_kind_at(count)->name);
+            ck_assert(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(row, "is_verified")));
+            ck_assert(cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(row, "dialects")));
+            count++;
+        }
+        if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply->json, "has_more")))
+            break;
+        (void)snprintf(path, sizeof(path), "/api/v1/provider-kinds?limit=7&after=%s",
+                       support_text(reply->json, "next_cursor"));
+    }
+    ck_assert_int_gt(count, 30);
+    ck_assert_ptr_null(catalogue_kind_at(count));
+    is_problem(ask("GET", "/api/v1/provider-kinds?after=nobody", NULL), 400, "invalid_request",
+               "/after");
+}
+END_TEST
+
 START_TEST(a_provider_is_tested_and_its_secret_never_comes_out)
 {
     AUTO_PTR(sandbox) sandbox = NULL;
@@ -906,6 +937,7 @@ Suite *suite(void)
     tcase_add_test(tests, a_team_sees_its_own_alone);
     tcase_add_test(tests, an_unreconciled_charge_is_ended_once);
     tcase_add_test(tests, open_holds_are_listed);
+    tcase_add_test(tests, the_kinds_are_listed_page_by_page);
     tcase_add_test(tests, a_provider_is_tested_and_its_secret_never_comes_out);
     tcase_add_test(tests, readiness_follows_drain_and_ledger);
     tcase_add_test(tests, a_backup_is_whole_private_and_never_overwrites);

@@ -106,6 +106,14 @@ START_TEST(a_provider_is_set_up_from_a_file)
     ck_assert_ptr_null(strstr(out, "very-secret"));
     is_done("provider list");
     ck_assert_ptr_nonnull(strstr(out, "https://api.openai.com/v1"));
+    is_done("provider kinds");
+    ck_assert_ptr_nonnull(strstr(out, "azure-openai"));
+    ck_assert_ptr_nonnull(strstr(out, "FIREWORKS_API_KEY"));
+    is_done("provider kinds --output csv --limit 3");
+    ck_assert_ptr_nonnull(strstr(out, "name,base_url,auth"));
+    ck_assert_ptr_null(strstr(out, "fireworks"));
+    is_done("provider kinds --output json");
+    ck_assert_ptr_nonnull(strstr(out, "\"openai-responses\""));
     is_done("provider update openai --default true");
     is_done("provider delete openai");
     ck_assert_int_eq(run("provider get openai", false), 1);

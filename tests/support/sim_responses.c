@@ -14,17 +14,17 @@ static int64_t visible_of(const struct sim_generation *made)
     return made->usage.completion - made->usage.reasoning;
 }
 
-/* The text that tokens `first` and on bring; of a function's arguments, letters that need no
- * escape. */
+/* The text that tokens `first` and on bring; of a function's arguments, what needs no escape. */
 static void write_text(struct sim_buf *out, const struct sim_call *call, int64_t first,
                        int64_t count)
 {
     if (call->script.big > 0)
         sim_write_filler(out, call->script.big);
-    else if (call->script.calls_tool != 0)
-        sim_write_filler(out, 4 * count);
-    else
+    else if (call->script.calls_tool == 0)
         sim_write_words(out, first, count);
+    else
+        for (int64_t i = 0; i < count; i++)
+            sim_buf_text(out, "Oslo");
 }
 
 static void write_answer_item(struct sim_buf *out, const struct sim_call *call,

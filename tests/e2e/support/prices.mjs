@@ -55,7 +55,7 @@ class Oracle {
 
 let oracle;
 
-/** A usage object in Anthropic's shape, from classes that do not overlap. */
+/** A usage object in Anthropic's shape, from classes that do not overlap; fees are counted apart. */
 function anthropicUsage(classes, parts = []) {
     const count = (name) => classes[name] ?? 0;
 
@@ -63,30 +63,58 @@ function anthropicUsage(classes, parts = []) {
         input_tokens: count('input'), output_tokens: count('output'), cache_read_input_tokens: count('cache_read'),
         cache_creation_input_tokens: count('cache_write') + count('cache_write_1h'),
         cache_creation: { ephemeral_1h_input_tokens: count('cache_write_1h') },
-        server_tool_use: { web_search_requests: count('web_search') },
         iterations: parts.map(({ model, classes: own }) => ({ type: 'message', ...(model && { model }),
-            ...anthropicUsage({ ...own, web_search: 0 }) })),
+            ...anthropicUsage(own) })),
     };
 }
 
-/** What ref_cost.py is asked about a line: its dialect there, and the usage in it. */
-function question(line) {
-    if (line.dialect === 'anthropic-messages')
-        return { dialect: 'anthropic', usage: anthropicUsage(line.classes, line.parts) };
-    if (line.dialect.startsWith('gemini-'))
-        return { dialect: 'gemini', usage: line.usage };
-    return { dialect: 'openai-chat', usage: line.usage };
+// How ref_cost.py knows the dialects of the bill, and the usage of a line that it reads in them.
+const DIALECTS = {
+    'openai-chat': ['openai-chat', ({ usage }) => usage],
+    'openai-completions': ['openai-chat', ({ usage }) => usage],
+    'openai-embeddings': ['embeddings', ({ usage }) => usage],
+    'openai-responses': ['openai-responses', ({ usage }) => ({
+        input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens, total_tokens: usage.total_tokens,
+        input_tokens_details: usage.prompt_tokens_details, output_tokens_details: usage.completion_tokens_details,
+    })],
+    'anthropic-messages': ['anthropic', ({ classes, parts }) => anthropicUsage(classes, parts)],
+    'gemini-generate': ['gemini', ({ usage }) => usage],
+    'gemini-embed': ['gemini', ({ usage }) => usage],
+    'gemini-embed-batch': ['gemini', ({ usage }) => usage],
+};
+
+/** Pico-USD of the fees of a line: each call of a tool at the model's price, a container at the provider's. */
+function feesOf(line, provider) {
+    const fees = [['web_search', line.served_model], ['file_search', line.served_model], ['code_session', 'container']];
+
+    return fees.reduce((sum, [component, model]) => {
+        const count = BigInt(line.classes?.[component] ?? 0);
+        return count === 0n ? sum : sum + count * feePrice(provider, model, component);
+    }, 0n);
+}
+
+function feePrice(provider, model, component) {
+    const row = readFileSync(PRICES, 'utf8').split('\n').map((line) => line.split(','))
+        .find((cells) => cells[0] === provider && cells[1] === model && cells[2] === component &&
+            cells[5] === 'standard' && cells[7] === '' && cells[9] === '' && cells[10] === '');
+
+    if (row === undefined)
+        throw new Error(`no price of ${component} for ${model}`);
+    return BigInt(row[4]);
 }
 
 /** Costs in nano-USD of lines of the bill. at: RFC 3339, of the admission. */
 export async function costs(lines, { provider = 'openai', at = new Date().toISOString() } = {}) {
     oracle ??= new Oracle();
-    const answers = await oracle.ask(lines.map((line) => JSON.stringify({
-        id: line.id, provider, model: line.served_model, at, ...question(line),
-        tier: line.tier === 'default' ? 'standard' : line.tier,
-    })));
+    const answers = await oracle.ask(lines.map((line) => {
+        const [dialect, usageOf] = DIALECTS[line.dialect];
 
-    return answers.map((answer) => nanoOfPico(BigInt(/"pico_usd": (\d+)/.exec(answer)[1])));
+        return JSON.stringify({ id: line.id, dialect, provider, model: line.served_model, at,
+            tier: line.tier === 'default' ? 'standard' : line.tier, usage: usageOf(line) });
+    }));
+
+    return answers.map((answer, i) =>
+        nanoOfPico(BigInt(/"pico_usd": (\d+)/.exec(answer)[1]) + feesOf(lines[i], provider)));
 }
 
 /** Nano-USD of the API's decimal text. */

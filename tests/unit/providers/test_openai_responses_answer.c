@@ -145,6 +145,12 @@ static const struct {
       "T", C | U | D, 60, 640, 0, 230, 0, 0, 0, 0 },
     { "broken data", &openai, "event: response.completed\ndata: {\"response\":{\n\n" DELTA("Hi"),
       "PP", R, 0, 0, 0, 0, 0, 0, 0, 2 },
+    { "a type longer than any that is known", &openai,
+      "event: response.completed\ndata: {\"type\":\"response."
+      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.delta\","
+      "\"delta\":\"Hi\"}"
+      "\n\n",
+      "P", 0, 0, 0, 0, 0, 0, 0, 0, 0 },
     { "another's event", &openai, "event: keepalive\ndata: x\n\n", "P", 0, 0, 0, 0, 0, 0, 0, 0, 0 },
 };
 
