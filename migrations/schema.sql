@@ -115,12 +115,91 @@ CREATE TABLE key_secret (
     expires_ms INTEGER NULL CHECK (expires_ms >= 0) -- ms since 1970, set when it is rotated out; NULL: with its key
 ) STRICT;
 
+CREATE TABLE "limit" (
+    id INTEGER PRIMARY KEY,
+    public_id TEXT NOT NULL UNIQUE CHECK (public_id LIKE 'lim@_%' ESCAPE '@'),
+    scope TEXT NOT NULL CHECK (scope IN ('organization', 'team', 'key')),
+    team_id INTEGER NULL REFERENCES team (id) CHECK ((scope = 'organization') = (team_id IS NULL)), -- of a key: its team
+    key_id INTEGER NULL REFERENCES "key" (id) CHECK ((scope = 'key') = (key_id IS NOT NULL)),
+    each_key INTEGER NOT NULL DEFAULT 0 CHECK (each_key IN (0, 1)) CHECK (each_key = 0 OR scope = 'team'), -- one for each key of the team
+    models TEXT NULL CHECK (models LIKE '[%]'), -- JSON array of names and prefix*, of the model asked for; NULL: all
+    metric TEXT NOT NULL CHECK (metric IN ('cost', 'input_tokens', 'output_tokens', 'total_tokens', 'requests', 'parallel')),
+    window TEXT NULL CHECK (window IN ('minute', 'hour', 'day', 'week', 'month', 'total')) CHECK ((metric = 'parallel') = (window IS NULL)),
+    amount INTEGER NOT NULL CHECK (amount > 0), -- of cost nano-USD, else what the metric counts
+    timezone TEXT NOT NULL CHECK (length(timezone) > 0), -- IANA name; of its days, weeks and months
+    week_start INTEGER NOT NULL DEFAULT 1 CHECK (week_start BETWEEN 1 AND 7), -- 1 monday .. 7 sunday
+    anchor_day INTEGER NOT NULL DEFAULT 1 CHECK (anchor_day BETWEEN 1 AND 28), -- day of the month on which its months begin
+    is_hard INTEGER NOT NULL DEFAULT 1 CHECK (is_hard IN (0, 1)), -- refuses; 0: counts and tells only
+    may_clamp INTEGER NOT NULL CHECK (may_clamp IN (0, 1)), -- a call that does not fit has its output maximum lowered
+    is_strict INTEGER NOT NULL DEFAULT 0 CHECK (is_strict IN (0, 1)), -- holds bounds that are proven, never learned ones
+    thresholds TEXT NOT NULL DEFAULT '[50,80,90,100]' CHECK (thresholds LIKE '[%]'), -- JSON array, percent
+    override_amount INTEGER NULL CHECK (override_amount > 0), -- in place of `amount`; NULL: none
+    override_start_ms INTEGER NULL CHECK ((override_start_ms IS NULL) = (override_amount IS NULL)), -- ms since 1970; of the only period it holds for
+    revision INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0), -- changes so far + 1
+    created_ms INTEGER NOT NULL CHECK (created_ms >= 0), -- ms since 1970
+    deleted_ms INTEGER NULL CHECK (deleted_ms >= 0) -- ms since 1970; NULL: in force
+) STRICT;
+
+CREATE TABLE limit_event (
+    id INTEGER PRIMARY KEY,
+    limit_id INTEGER NOT NULL,
+    key_id INTEGER NOT NULL DEFAULT 0, -- of a limit for each key; 0: it has but one count
+    period_start_ms INTEGER NOT NULL CHECK (period_start_ms >= 0), -- ms since 1970
+    threshold INTEGER NOT NULL CHECK (threshold BETWEEN 1 AND 1000), -- percent of the amount
+    amount INTEGER NOT NULL, -- of the limit at that time
+    spent INTEGER NOT NULL, -- by then
+    at_ms INTEGER NOT NULL CHECK (at_ms >= 0), -- ms since 1970
+    UNIQUE (limit_id, key_id, period_start_ms, threshold)
+) STRICT;
+
 CREATE TABLE migration (
     number INTEGER PRIMARY KEY, -- of the file's name, from 1
     name TEXT NOT NULL, -- the file's
     sha256 TEXT NOT NULL CHECK (length(sha256) = 64), -- of the file, hex
     applied_ms INTEGER NOT NULL CHECK (applied_ms >= 0) -- ms since 1970
 ) STRICT;
+
+CREATE TABLE model (
+    id INTEGER PRIMARY KEY,
+    provider TEXT NOT NULL CHECK (length(provider) BETWEEN 1 AND 63), -- in the price book's spelling: openai; of a kind that is not in it, the provider's own name
+    name TEXT NOT NULL CHECK (length(name) > 0), -- as the provider writes it
+    match_name TEXT NOT NULL CHECK (length(match_name) > 0), -- the form by which names are compared: small letters, no models/
+    origin TEXT NOT NULL CHECK (origin IN ('seed', 'owner')), -- the file has it, or only an owner does
+    -- from the file
+    kind TEXT NULL, -- chat, embedding, image_generation, ...; NULL: not known
+    context_tokens INTEGER NULL CHECK (context_tokens > 0), -- prompt and answer together, at most; NULL: not known
+    max_output_tokens INTEGER NULL CHECK (max_output_tokens > 0), -- of one choice, at most; NULL: not known
+    is_reasoning INTEGER NOT NULL DEFAULT 0 CHECK (is_reasoning IN (0, 1)), -- thinks before it answers
+    output_field TEXT NULL, -- of a request, bounds the output in the provider's own chat dialect; NULL: not known
+    default_output_tokens INTEGER NULL CHECK (default_output_tokens > 0), -- of one choice, where the request has no maximum; NULL: the ceiling
+    context_sources TEXT NOT NULL DEFAULT '', -- of the context, a letter each
+    output_sources TEXT NOT NULL DEFAULT '', -- of the output's ceiling, a letter each
+    -- from an owner; in place of the file's
+    own_context_tokens INTEGER NULL CHECK (own_context_tokens > 0), -- NULL: as the file has it
+    own_max_output_tokens INTEGER NULL CHECK (own_max_output_tokens > 0), -- NULL: as the file has it
+    own_output_field TEXT NULL, -- NULL: as the file has it
+    own_is_free INTEGER NOT NULL DEFAULT 0 CHECK (own_is_free IN (0, 1)), -- costs nothing, whatever the price book says
+    own_ceiling_price_pusd INTEGER NULL CHECK (own_ceiling_price_pusd > 0), -- pico-USD of a token that has no price; NULL: none
+    revision INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0), -- changes so far + 1
+    changed_ms INTEGER NULL CHECK (changed_ms >= 0), -- ms since 1970, by an owner; NULL: never
+    UNIQUE (provider, match_name)
+) STRICT;
+
+CREATE TABLE model_seed (
+    sha256 TEXT PRIMARY KEY CHECK (length(sha256) = 64), -- of the file, hex
+    loaded_ms INTEGER NOT NULL CHECK (loaded_ms >= 0), -- ms since 1970
+    row_count INTEGER NOT NULL CHECK (row_count >= 0) -- rows in the file
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE period (
+    zone TEXT NOT NULL CHECK (length(zone) > 0), -- IANA name
+    window TEXT NOT NULL CHECK (window IN ('day', 'week', 'month')),
+    week_start INTEGER NOT NULL CHECK (week_start BETWEEN 1 AND 7), -- of weeks: 1 monday .. 7 sunday; else 1
+    anchor_day INTEGER NOT NULL CHECK (anchor_day BETWEEN 1 AND 28), -- of months: the day that one begins on; else 1
+    start_ms INTEGER NOT NULL, -- ms since 1970, the first
+    end_ms INTEGER NOT NULL CHECK (end_ms > start_ms), -- ms since 1970, the first after
+    PRIMARY KEY (zone, window, week_start, anchor_day, start_ms)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE price (
     id INTEGER PRIMARY KEY,
@@ -139,8 +218,24 @@ CREATE TABLE price (
     sources TEXT NOT NULL DEFAULT '', -- a letter each
     status TEXT NOT NULL DEFAULT '', -- page, agreed, majority, disputed, single, derived
     dissent TEXT NOT NULL DEFAULT '', -- letter=pusd of each source that says otherwise
-    origin TEXT NOT NULL CHECK (origin IN ('seed', 'override')), -- from the file, or set by a person
+    origin TEXT NOT NULL CHECK (origin IN ('seed', 'override')), team_id INTEGER NULL REFERENCES team (id)
+    CHECK (team_id IS NULL OR origin = 'override'), -- from the file, or set by a person
     CHECK (valid_until_ms >= valid_from_ms)
+) STRICT;
+
+CREATE TABLE price_markup (
+    id INTEGER PRIMARY KEY CHECK (id > 0),
+    side TEXT NOT NULL CHECK (side IN ('cost', 'charge')), -- of what the provider takes, or of what teams are charged
+    provider TEXT NOT NULL DEFAULT '', -- in the book's spelling; '': any
+    model TEXT NOT NULL DEFAULT '', -- a name or prefix*; '': any
+    team_id INTEGER NULL REFERENCES team (id), -- NULL: all
+    num INTEGER NOT NULL CHECK (num BETWEEN 0 AND 1000000), -- the factor is num / den
+    den INTEGER NOT NULL CHECK (den BETWEEN 1 AND 10000),
+    valid_from_ms INTEGER NOT NULL CHECK (valid_from_ms >= 0), -- ms since 1970, the first; 0: always
+    valid_until_ms INTEGER NOT NULL DEFAULT 9223372036854775807, -- ms since 1970, the first after; the largest: open
+    note TEXT NOT NULL DEFAULT '', -- why
+    CHECK (valid_until_ms >= valid_from_ms),
+    CHECK (team_id IS NULL OR side = 'charge')
 ) STRICT;
 
 CREATE TABLE price_seed (
@@ -171,6 +266,31 @@ CREATE TABLE rate_set (
     id INTEGER PRIMARY KEY,
     rates TEXT NOT NULL UNIQUE CHECK (rates LIKE '[%]') -- JSON array of [class, price row, pusd a unit]
 ) STRICT;
+
+CREATE TABLE refusal (
+    id INTEGER PRIMARY KEY CHECK (id > 0), -- the call's time id
+    team_id INTEGER NOT NULL CHECK (team_id > 0),
+    key_id INTEGER NOT NULL CHECK (key_id > 0),
+    provider_id INTEGER NOT NULL CHECK (provider_id > 0),
+    dialect_id INTEGER NOT NULL CHECK (dialect_id > 0), -- in dimension
+    model_id INTEGER NOT NULL CHECK (model_id > 0), -- in dimension; as asked for
+    limit_id INTEGER NULL, -- NULL: no price, under a limit in money
+    reason TEXT NOT NULL CHECK (reason IN ('too_large', 'rate', 'spent', 'held', 'unpriced')),
+    amount INTEGER NOT NULL, -- of the limit, in its metric
+    spent INTEGER NOT NULL, -- at that instant
+    held INTEGER NOT NULL, -- at that instant
+    estimate INTEGER NOT NULL, -- of the call
+    flags INTEGER NOT NULL CHECK (flags >= 0) -- bits of enum ledger_flags
+) STRICT;
+
+CREATE TABLE refusal_count (
+    bucket INTEGER NOT NULL, -- quarter hours since 1970-01-01T00:00Z
+    key_id INTEGER NOT NULL,
+    model_id INTEGER NOT NULL, -- in dimension; as asked for
+    reason TEXT NOT NULL CHECK (reason IN ('too_large', 'rate', 'spent', 'held', 'unpriced')),
+    count INTEGER NOT NULL CHECK (count > 0),
+    PRIMARY KEY (bucket, key_id, model_id, reason)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE rollup_day (
     day INTEGER NOT NULL, -- days since 1970-01-01
@@ -238,6 +358,10 @@ CREATE INDEX key_by_team ON "key" (team_id);
 
 CREATE INDEX key_secret_by_key ON key_secret (key_id);
 
+CREATE INDEX limit_by_key ON "limit" (key_id) WHERE deleted_ms IS NULL;
+
+CREATE INDEX limit_by_team ON "limit" (team_id) WHERE deleted_ms IS NULL;
+
 CREATE INDEX price_by_model ON price (provider, model);
 
 CREATE UNIQUE INDEX provider_by_name ON provider (name) WHERE deleted_ms IS NULL;
@@ -265,6 +389,11 @@ BEGIN
     SELECT RAISE(ABORT, 'a key never changes its team');
 END;
 
+CREATE TRIGGER period_no_update BEFORE UPDATE ON period
+BEGIN
+    SELECT RAISE(ABORT, 'a period never changes');
+END;
+
 CREATE TRIGGER price_keeps_all_but_its_end BEFORE UPDATE ON price
 WHEN new.id <> old.id OR new.provider <> old.provider OR new.model <> old.model
     OR new.component <> old.component OR new.unit <> old.unit
@@ -272,9 +401,23 @@ WHEN new.id <> old.id OR new.provider <> old.provider OR new.model <> old.model
     OR new.variant <> old.variant OR new.utc_window <> old.utc_window
     OR new.valid_from_ms <> old.valid_from_ms OR new.as_of <> old.as_of OR new.sources <> old.sources
     OR new.status <> old.status OR new.dissent <> old.dissent OR new.origin <> old.origin
-    OR new.valid_until_ms > old.valid_until_ms
+    OR new.team_id IS NOT old.team_id OR new.valid_until_ms > old.valid_until_ms
 BEGIN
     SELECT RAISE(ABORT, 'a price can only be ended earlier');
+END;
+
+CREATE TRIGGER price_markup_keeps_all_but_its_end BEFORE UPDATE ON price_markup
+WHEN new.id <> old.id OR new.side <> old.side OR new.provider <> old.provider OR new.model <> old.model
+    OR new.team_id IS NOT old.team_id OR new.num <> old.num OR new.den <> old.den
+    OR new.valid_from_ms <> old.valid_from_ms OR new.note <> old.note
+    OR new.valid_until_ms > old.valid_until_ms
+BEGIN
+    SELECT RAISE(ABORT, 'a markup can only be ended earlier');
+END;
+
+CREATE TRIGGER price_markup_no_delete BEFORE DELETE ON price_markup
+BEGIN
+    SELECT RAISE(ABORT, 'price_markup is append-only');
 END;
 
 CREATE TRIGGER price_no_delete BEFORE DELETE ON price
@@ -290,5 +433,10 @@ END;
 CREATE TRIGGER rate_set_no_update BEFORE UPDATE ON rate_set
 BEGIN
     SELECT RAISE(ABORT, 'rate_set is append-only');
+END;
+
+CREATE TRIGGER refusal_no_update BEFORE UPDATE ON refusal
+BEGIN
+    SELECT RAISE(ABORT, 'refusal is append-only');
 END;
 

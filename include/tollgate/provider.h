@@ -75,6 +75,7 @@ struct tg_request {
         max_output_tokens; /* per choice, the larger of all fields given; valid with MAX_GIVEN */
     int64_t thinking_budget_tokens; /* of the output, given to thinking by the client; 0: none */
     int64_t media_parts;            /* images, audio, files given inline or by reference */
+    int64_t image_parts; /* of media_parts, those known to be still images, given inline */
     int64_t
         media_bytes; /* bytes of the body that are inline media, counted at a bound of their own */
     char user[TG_USER_MAX + 1]; /* whom the client says it acts for, cut, terminated; "": none */
@@ -145,7 +146,7 @@ struct tg_iteration {
     struct tg_short_text model; /* empty: the answer's */
 };
 
-/* Gathered over one answer; zeroed at its start. Copies what it keeps. */
+/* Gathered over one answer; zeroed at its start, up to `iterations`. Copies what it keeps. */
 struct tg_answer {
     uint32_t flags;
     struct tg_usage usage;
@@ -153,8 +154,7 @@ struct tg_answer {
     struct tg_short_text tier;   /* service tier: "standard" where empty */
     struct tg_short_text region; /* where it was served, where that has a price: "us" */
     struct tg_short_text speed;  /* "fast", where that has a price */
-    struct tg_iteration iterations[TG_ITERATIONS_MAX];
-    int iteration_count; /* 0: `usage` is all of it; else `usage` is their sum */
+    int iteration_count;         /* 0: `usage` is all of it; else `usage` is their sum */
     struct tg_short_text response_id;
     struct tg_short_text error_code;
     int64_t output_bytes; /* visible text seen (content, tool arguments), for an estimate */
@@ -168,6 +168,8 @@ struct tg_answer {
     int64_t wire_counts[TG_WIRE_COUNTS_MAX]; /* the dialect's own: each count as last sent, plus 1;
                                                 0: not yet */
     struct tg_event_shape shape; /* of the latest event that brought text and nothing else */
+    struct tg_iteration iterations[TG_ITERATIONS_MAX]; /* the last member: beyond iteration_count
+                                                          not even zeroed */
 };
 
 /* What to do with a whole event of a stream. */
@@ -193,10 +195,11 @@ enum tg_refusal_reason {
     TG_REFUSAL_TOO_LARGE, /* the estimate alone exceeds the amount */
     TG_REFUSAL_RATE,      /* a minute's limit, or calls open at once */
     TG_REFUSAL_SPENT,     /* spent + estimate exceeds the amount */
-    TG_REFUSAL_HELD       /* it would fit but for calls that are open */
+    TG_REFUSAL_HELD,      /* it would fit but for calls that are open */
+    TG_REFUSAL_UNPRICED   /* the model has no price, and a limit in money applies */
 };
 
-/* "too_large", "rate", "spent", "held". Static storage. */
+/* "too_large", "rate", "spent", "held", "unpriced". Static storage. */
 const char *tg_refusal_reason_name(enum tg_refusal_reason reason);
 
 #define TG_AMOUNT_SIZE 32
@@ -204,11 +207,11 @@ const char *tg_refusal_reason_name(enum tg_refusal_reason reason);
 /* Why a limit turned a call down: the numbers of that instant, as the API writes them. */
 struct tg_refusal {
     enum tg_refusal_reason reason;
-    const char *limit_id;        /* "lim_..." */
-    const char *scope;           /* "organization", "team", "key" */
-    const char *metric;          /* "cost", "total_tokens", "requests", ... */
-    const char *window;          /* "month", ...; "" for calls open at once */
-    char amount[TG_AMOUNT_SIZE]; /* integers; of `cost` decimal USD */
+    char limit_id[TG_AMOUNT_SIZE]; /* "lim_..." */
+    const char *scope;             /* "organization", "team", "key" */
+    const char *metric;            /* "cost", "total_tokens", "requests", ... */
+    const char *window;            /* "month", ...; "" for calls open at once */
+    char amount[TG_AMOUNT_SIZE];   /* integers; of `cost` decimal USD */
     char spent[TG_AMOUNT_SIZE];
     char held[TG_AMOUNT_SIZE];
     char estimate[TG_AMOUNT_SIZE];
@@ -230,10 +233,11 @@ struct tg_error {
 struct tg_kind;
 
 enum tg_dialect_flags {
-    TG_DIALECT_IS_FREE = 1u << 0,    /* providers bill nothing for it: counting tokens */
-    TG_DIALECT_INPUT_ONLY = 1u << 1, /* no token comes out: embeddings */
-    TG_DIALECT_NO_MAXIMUM = 1u << 2, /* has no field that bounds the output */
-    TG_DIALECT_REQUEST_ID = 1u << 3  /* its clients look for the request's id in `request-id` */
+    TG_DIALECT_IS_FREE = 1u << 0,        /* providers bill nothing for it: counting tokens */
+    TG_DIALECT_INPUT_ONLY = 1u << 1,     /* no token comes out: embeddings */
+    TG_DIALECT_NO_MAXIMUM = 1u << 2,     /* has no field that bounds the output */
+    TG_DIALECT_ANTHROPIC_RATES = 1u << 3, /* its clients read anthropic-ratelimit-* */
+    TG_DIALECT_REQUEST_ID = 1u << 4 /* its clients look for the request's id in `request-id` */
 };
 
 struct tg_dialect {
@@ -322,6 +326,10 @@ struct tg_kind {
     const char *output_field;                      /* that bounds a chat's output: "max_tokens" or
                                                       "max_completion_tokens"; NULL: the former */
     int64_t added_tokens;                          /* the provider adds to every prompt, at most */
+    const char *models_path;  /* of its own list of models, behind base_url; NULL: "/models"; "": it
+                                 has none */
+    int64_t image_tokens_max; /* one image counts for, at most, with any of its
+                                 models; 0: not known */
 };
 
 #endif

@@ -8,9 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Integers up to here are exact in JSON as everybody reads it. */
-#define INT_MAX_EXACT INT64_C(9007199254740991)
-
 static enum tg_status fail_field(struct api_call *call, bool is_query, const char *name,
                                  const char *rule)
 {
@@ -59,10 +56,10 @@ static bool take_null(const struct input_field *field)
         return false;
     if (field->kind == INPUT_TEXT || field->kind == INPUT_JSON)
         *(struct span *)field->ret = SPAN_EMPTY;
-    else if (field->kind == INPUT_TIME)
-        *(int64_t *)field->ret = 0;
+    else if (field->kind == INPUT_BOOL)
+        *(bool *)field->ret = false;
     else
-        return false;
+        *(int64_t *)field->ret = 0;
     return true;
 }
 
@@ -70,8 +67,8 @@ static bool take_int(const struct input_field *field, const cJSON *value)
 {
     const double number = value->valuedouble;
 
-    if (!cJSON_IsNumber(value) || !(number >= -(double)INT_MAX_EXACT) ||
-        !(number <= (double)INT_MAX_EXACT) || (double)(int64_t)number != number)
+    if (!cJSON_IsNumber(value) || !(number >= -(double)INPUT_INT_MAX) ||
+        !(number <= (double)INPUT_INT_MAX) || (double)(int64_t)number != number)
         return false;
     if ((int64_t)number < field->min || (int64_t)number > field->max)
         return false;
@@ -167,6 +164,26 @@ enum tg_status input_body(struct api_call *call, const struct input_field *field
             return fail_field(call, false, fields[i].name, "must be given");
     }
     return TG_OK;
+}
+
+enum tg_status input_object(struct api_call *call, const char *name,
+                            const struct input_field *fields, int count)
+{
+    cJSON *whole = call->body;
+    cJSON *object = cJSON_GetObjectItemCaseSensitive(whole, name);
+    char inner[API_POINTER_SIZE];
+    enum tg_status status;
+
+    if (object != NULL && !cJSON_IsObject(object))
+        return fail_field(call, false, name, "must be an object");
+    call->body = object;
+    status = input_body(call, fields, count);
+    call->body = whole;
+    if (status == TG_OK || call->pointer[0] == '\0')
+        return status;
+    memcpy(inner, call->pointer, sizeof(inner));
+    (void)snprintf(call->pointer, sizeof(call->pointer), "/%.20s%.40s", name, inner);
+    return status;
 }
 
 /* --- the query -------------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@ struct input_field {
     const char *name;
     enum input_kind kind;
     bool is_required;
-    bool may_be_null; /* a text or JSON is then empty, a time 0 */
+    bool may_be_null; /* a text or JSON is then empty, a time, number or amount 0, a bool false */
     bool *ret_has;    /* may be NULL */
     void *ret;        /* by kind; left alone where the field is not there */
     int64_t min;      /* of INPUT_INT */
@@ -31,6 +31,10 @@ struct input_field {
  * Errors  TG_INVALID with the pointer of the field; TG_NO_MEMORY */
 TG_MUST_CHECK enum tg_status input_body(struct api_call *call, const struct input_field *fields,
                                         int count);
+/* Read the object that is the body's member `name`, in the same way; without it, every field is
+ * absent. Pointers are "/name/field". */
+TG_MUST_CHECK enum tg_status input_object(struct api_call *call, const char *name,
+                                          const struct input_field *fields, int count);
 /* Read the query: INPUT_TEXT, INPUT_INT, INPUT_BOOL and INPUT_TIME. count 0: none may be there. */
 TG_MUST_CHECK enum tg_status input_query(struct api_call *call, const struct input_field *fields,
                                          int count);
@@ -47,6 +51,9 @@ struct input_page {
     }
 /* In the form of the accounts' lists. */
 struct account_page input_account_page(struct api_call *call, const struct input_page *page);
+
+/* Integers up to here are exact in JSON as everybody reads it. */
+#define INPUT_INT_MAX INT64_C(9007199254740991)
 
 #define INPUT_COUNT(fields) ((int)(sizeof(fields) / sizeof((fields)[0])))
 

@@ -107,6 +107,12 @@ void buf_put(struct buf *b, const void *bytes, size_t len)
 
     if (len == 0)
         return;
+    /* The usual case, looked at here: a head is put together from a hundred pieces. */
+    if (!b->failed && len <= b->size - b->tail && len <= b->cap - buf_len(b)) {
+        memcpy(b->data + b->tail, bytes, len);
+        b->tail += len;
+        return;
+    }
     to = buf_reserve(b, len);
     if (to == NULL)
         return;

@@ -40,10 +40,9 @@ static const struct tg_status_info infos[TG_STATUS_COUNT] = {
 const char *tg_refusal_reason_name(enum tg_refusal_reason reason)
 {
     static const char *const names[] = {
-        [TG_REFUSAL_TOO_LARGE] = "too_large",
-        [TG_REFUSAL_RATE] = "rate",
-        [TG_REFUSAL_SPENT] = "spent",
-        [TG_REFUSAL_HELD] = "held",
+        [TG_REFUSAL_TOO_LARGE] = "too_large", [TG_REFUSAL_RATE] = "rate",
+        [TG_REFUSAL_SPENT] = "spent",         [TG_REFUSAL_HELD] = "held",
+        [TG_REFUSAL_UNPRICED] = "unpriced",
     };
 
     return names[reason];

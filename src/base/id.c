@@ -62,7 +62,7 @@ int64_t id_wall_ms(int64_t id)
 
 int64_t id_floor_of(int64_t wall_ms)
 {
-    return pack(wall_ms, 0);
+    return wall_ms >= id_wall_ms(INT64_MAX) ? INT64_MAX : pack(wall_ms, 0);
 }
 
 static const char base62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

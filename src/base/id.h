@@ -28,7 +28,8 @@ void id_source_init(struct id_source *source, int number, int64_t floor);
 int64_t id_next(struct id_source *source, int64_t wall_ms);
 /* The time an id was made, ms since 1970. */
 int64_t id_wall_ms(int64_t id);
-/* The smallest id of that millisecond, for ranges. */
+/* The smallest id of that millisecond, for ranges; INT64_MAX where it is past the year 2248, to
+ * which ids reach. */
 int64_t id_floor_of(int64_t wall_ms);
 
 #define ID_CALL_PREFIX "call_"

@@ -434,6 +434,14 @@ void json_string(struct json_writer *w, const char *name, const char *value)
         json_text(w, name, span_from(value));
 }
 
+void json_optional(struct json_writer *w, const char *name, struct span value)
+{
+    if (value.len > 0)
+        json_text(w, name, value);
+    else
+        json_null(w, name);
+}
+
 void json_int(struct json_writer *w, const char *name, int64_t value)
 {
     begin_value(w, name);
@@ -455,6 +463,14 @@ void json_money(struct json_writer *w, const char *name, int64_t nusd)
     char text[MONEY_TEXT_SIZE];
 
     money_format(nusd, text);
+    json_string(w, name, text);
+}
+
+void json_pusd(struct json_writer *w, const char *name, __int128 pusd)
+{
+    char text[MONEY_PUSD_TEXT_SIZE];
+
+    money_format_pusd(pusd, text);
     json_string(w, name, text);
 }
 

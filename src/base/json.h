@@ -40,6 +40,8 @@ void json_open_array(struct json_writer *w, const char *name);
 void json_close_object(struct json_writer *w);
 void json_close_array(struct json_writer *w);
 void json_text(struct json_writer *w, const char *name, struct span value);
+/* Empty writes null. */
+void json_optional(struct json_writer *w, const char *name, struct span value);
 /* NULL writes null. */
 void json_string(struct json_writer *w, const char *name, const char *value);
 void json_int(struct json_writer *w, const char *name, int64_t value);
@@ -47,6 +49,9 @@ void json_bool(struct json_writer *w, const char *name, bool value);
 void json_null(struct json_writer *w, const char *name);
 /* Money as a decimal string in USD, see money_format. */
 void json_money(struct json_writer *w, const char *name, int64_t nusd);
+/* What a price or a product is before the one rounding: USD with up to 12 decimals, without zeros
+ * at its end. */
+void json_pusd(struct json_writer *w, const char *name, __int128 pusd);
 /* RFC 3339, or null where `wall_ms` is 0. */
 void json_time(struct json_writer *w, const char *name, int64_t wall_ms);
 /* Text that is JSON already; not checked. */

@@ -5,6 +5,7 @@
 #include "base/try.h"
 #include "store/stmt.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -201,16 +202,28 @@ static bool is_zone_name(struct span name)
     return !span_equal(name, SPAN("Factory"));
 }
 
-static bool zone_file_exists(struct span name)
+enum tg_status account_open_zone(struct span name, int *ret_fd)
 {
     char path[sizeof(ZONE_FOLDER) + ACCOUNT_TIMEZONE_SIZE];
+    int fd;
+
+    if (!is_zone_name(name))
+        return TG_NOT_FOUND;
+    (void)snprintf(path, sizeof(path), ZONE_FOLDER "%.*s", SPAN_ARG(name));
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? TG_NOT_FOUND : TG_IO;
+    *ret_fd = fd;
+    return TG_OK;
+}
+
+static bool zone_file_exists(struct span name)
+{
     char magic[4];
     ssize_t got;
     int fd;
 
-    (void)snprintf(path, sizeof(path), ZONE_FOLDER "%.*s", SPAN_ARG(name));
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (account_open_zone(name, &fd) != TG_OK)
         return false;
     got = read(fd, magic, sizeof(magic));
     (void)close(fd); /* only read from */
@@ -221,7 +234,7 @@ enum tg_status account_check_timezone(struct account_job *job, struct span timez
                                       struct err *err)
 {
     /* UTC needs no file, so that it works where the system has no zones. */
-    if (span_equal(timezone, SPAN("UTC")) || (is_zone_name(timezone) && zone_file_exists(timezone)))
+    if (span_equal(timezone, SPAN("UTC")) || zone_file_exists(timezone))
         return TG_OK;
     return account_fail(job, err, "/timezone",
                         "timezone must be an IANA name that this system knows, such as "

@@ -93,6 +93,12 @@ TG_MUST_CHECK enum tg_status account_check_name(struct account_job *job, struct 
 /* A zone that the system's zone files have, by its IANA name. */
 TG_MUST_CHECK enum tg_status account_check_timezone(struct account_job *job, struct span timezone,
                                                     struct err *err);
+/* Open the file that the system has of a zone, to read it. Only what has the shape of an IANA name
+ * becomes a path: no "..", none that is absolute.
+ *
+ * ret_fd  the caller closes it; may be a folder
+ * Errors  TG_NOT_FOUND: no such name; TG_IO */
+TG_MUST_CHECK enum tg_status account_open_zone(struct span name, int *ret_fd);
 /* A JSON object of at most ACCOUNT_METADATA_MAX bytes. */
 TG_MUST_CHECK enum tg_status account_check_metadata(struct account_job *job, struct span json,
                                                     struct err *err);

@@ -24,6 +24,8 @@ struct ledger {
     struct hold_store holds;
     struct charge_store charges;
     struct rollup rollup;
+    struct stmt find_name;
+    struct ledger_watcher *watcher;
     struct ledger_stats pending; /* of the open batch */
     _Atomic(int64_t) charge_count;
     _Atomic(int64_t) repeat_count;
@@ -33,6 +35,7 @@ struct ledger {
 
 static const char last_id_sql[] = "SELECT max(coalesce((SELECT max(id) FROM charge), 0), "
                                   "coalesce((SELECT max(id) FROM hold), 0))";
+static const char find_name_sql[] = "SELECT name FROM dimension WHERE id = ?1";
 static const char clear_holds_sql[] = "DELETE FROM hold /* scan */";
 
 static const char *const outcome_names[] = {
@@ -88,6 +91,18 @@ static enum tg_status name_id(struct ledger *ledger, struct span name, int64_t *
 /* --- holds ---------------------------------------------------------------------------------------
  */
 
+enum tg_status ledger_name_id(struct ledger *ledger, struct span name, int64_t *ret_id,
+                              struct err *err)
+{
+    return name_id(ledger, name, ret_id, err);
+}
+
+void ledger_watch(struct ledger *ledger, struct ledger_watcher *watcher)
+{
+    assert(ledger->watcher == NULL);
+    ledger->watcher = watcher;
+}
+
 enum tg_status ledger_post_hold(struct ledger *ledger, const struct ledger_hold *hold,
                                 struct err *err)
 {
@@ -132,6 +147,18 @@ struct rates_text {
     struct buf out;
 };
 
+/* Left out where it is 1 and nothing stands behind it. */
+static void put_factor(struct json_writer *json, const struct ledger_rate *rate)
+{
+    if (rate->factor_den != 0) {
+        json_int(json, NULL, rate->factor_num);
+        json_int(json, NULL, rate->factor_den);
+    } else if (rate->count != 0) {
+        json_null(json, NULL);
+        json_null(json, NULL);
+    }
+}
+
 static struct span build_rates_text(void *context)
 {
     struct rates_text *text = context;
@@ -146,6 +173,7 @@ static struct span build_rates_text(void *context)
         json_string(&json, NULL, tg_class_name(rate->class));
         json_int(&json, NULL, rate->price_id);
         json_int(&json, NULL, rate->unit_price_pusd);
+        put_factor(&json, rate);
         if (rate->count != 0)
             json_int(&json, NULL, rate->count);
         json_close_array(&json);
@@ -158,7 +186,7 @@ static struct span build_rates_text(void *context)
 static enum tg_status rate_set_id(struct ledger *ledger, const struct ledger_charge *charge,
                                   int64_t *ret_id, struct err *err)
 {
-    int64_t key[LEDGER_RATES_MAX * 4];
+    int64_t key[LEDGER_RATES_MAX * 6];
     struct rates_text context = { .charge = charge };
     const struct dimension_text text = { build_rates_text, &context };
     enum tg_status status;
@@ -176,6 +204,8 @@ static enum tg_status rate_set_id(struct ledger *ledger, const struct ledger_cha
         key[at++] = rate->count != 0 ? -1 - (int64_t)rate->class : (int64_t)rate->class;
         key[at++] = rate->price_id;
         key[at++] = rate->unit_price_pusd;
+        key[at++] = rate->factor_num;
+        key[at++] = rate->factor_den;
         if (rate->count != 0)
             key[at++] = rate->count;
     }
@@ -246,6 +276,55 @@ static enum tg_status row_of_charge(struct ledger *ledger, const struct ledger_c
     return TG_OK;
 }
 
+static struct ledger_amounts amounts_of(const struct charge_row *row)
+{
+    struct rollup_metrics metrics;
+
+    charge_metrics(row, &metrics);
+    return (struct ledger_amounts){
+        .input_tokens = tg_usage_input_tokens(&row->usage),
+        .output_tokens = tg_usage_output_tokens(&row->usage),
+        .requests = metrics.value[ROLLUP_REQUESTS],
+        .cost_nusd = row->cost_nusd,
+    };
+}
+
+static struct ledger_amounts negative(struct ledger_amounts amounts)
+{
+    return (struct ledger_amounts){
+        .input_tokens = -amounts.input_tokens,
+        .output_tokens = -amounts.output_tokens,
+        .requests = -amounts.requests,
+        .cost_nusd = -amounts.cost_nusd,
+    };
+}
+
+/* ended: the unreconciled row that an adjustment ends; NULL: an attempt */
+static void tell_watcher(const struct ledger *ledger, const struct charge_row *row,
+                         struct span model, const struct charge_row *ended)
+{
+    struct ledger_posting posting = {
+        .attempt_id = row->adjusts_id != 0 ? row->adjusts_id : row->id,
+        .is_attempt = row->adjusts_id == 0,
+        .team_id = (int32_t)row->team_id,
+        .key_id = (int32_t)row->key_id,
+        .provider_id = (int32_t)row->provider_id,
+        .model = model,
+        .amounts = amounts_of(row),
+        .prompt_tokens = row->usage.prompt_tokens,
+        .request_bytes = row->request_bytes,
+        .source = row->source,
+    };
+
+    if (ledger->watcher == NULL)
+        return;
+    if (ended != NULL)
+        posting.unreconciled = negative(amounts_of(ended));
+    else if (row->outcome == LEDGER_OUTCOME_UNRECONCILED)
+        posting.unreconciled = posting.amounts;
+    ledger->watcher->on_posting(ledger->watcher, &posting);
+}
+
 /* Insert a row that is new and add it to the rollups. */
 static enum tg_status post_row(struct ledger *ledger, const struct charge_row *row,
                                bool *ret_is_new, struct err *err)
@@ -293,6 +372,7 @@ enum tg_status ledger_post_charge(struct ledger *ledger, const struct ledger_cha
     TRY(charge_insert_detail(&ledger->charges, charge, err));
     ledger->pending.charges++;
     ledger->pending.lost += was_open ? 0 : 1;
+    tell_watcher(ledger, &row, charge->model, NULL);
     return TG_OK;
 }
 
@@ -322,6 +402,21 @@ static void take_back(const struct charge_row *old, struct charge_row *row)
     row->usage.prompt_tokens = -old->usage.prompt_tokens;
     row->cost_nusd = -old->cost_nusd;
     row->provider_cost_nusd = -old->provider_cost_nusd;
+}
+
+static enum tg_status tell_of_adjustment(struct ledger *ledger, const struct charge_row *row,
+                                         const struct charge_row *old, struct err *err)
+{
+    struct stmt *stmt = &ledger->find_name;
+    bool has_row = false;
+
+    stmt_bind_int(stmt, 1, row->model_id);
+    TRY(stmt_step(stmt, &has_row, err));
+    if (!has_row)
+        return err_set(err, TG_CORRUPT, "a charge has a model that has no name");
+    tell_watcher(ledger, row, stmt_text(stmt, 0), old);
+    stmt_reset(stmt);
+    return TG_OK;
 }
 
 static enum tg_status run_reconcile(struct writer_job *job, struct db *db, struct err *err)
@@ -365,7 +460,9 @@ static enum tg_status run_reconcile(struct writer_job *job, struct db *db, struc
         break;
     }
     TRY(post_row(ledger, &row, &is_new, err));
-    return is_new ? TG_OK : err_set(err, TG_CONFLICT, "the adjustment's id is in use");
+    if (!is_new)
+        return err_set(err, TG_CONFLICT, "the adjustment's id is in use");
+    return tell_of_adjustment(ledger, &row, &old, err);
 }
 
 void ledger_reconcile_job_init(struct ledger_reconcile_job *job, struct ledger *ledger)
@@ -471,6 +568,7 @@ static void close_statements(struct ledger *ledger)
     hold_store_close(&ledger->holds);
     charge_store_close(&ledger->charges);
     rollup_close(&ledger->rollup);
+    stmt_fini(&ledger->find_name);
 }
 
 static struct ledger *of_hook(struct writer_hook *hook)
@@ -524,6 +622,7 @@ static enum tg_status prepare(struct ledger *ledger, struct db *db, struct err *
     TRY(dimension_init(&ledger->rate_sets, db, DIMENSION_RATE_SETS, err));
     TRY(hold_store_prepare(&ledger->holds, db, err));
     TRY(charge_store_prepare(&ledger->charges, db, err));
+    TRY(stmt_prepare(&ledger->find_name, db, find_name_sql, err));
     return rollup_prepare(&ledger->rollup, db, err);
 }
 

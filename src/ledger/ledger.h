@@ -32,6 +32,9 @@ enum ledger_flags {
     LEDGER_RETRIED = 1u << 11,        /* sent again on a fresh connection */
     LEDGER_DRAINED = 1u << 12,        /* read to the end after the client had left */
     LEDGER_NOT_SENT = 1u << 13,       /* nothing reached the provider: a release */
+    LEDGER_LEARNED = 1u << 14,        /* the input's bound was learned, not proven */
+    LEDGER_CLAMPED = 1u << 15,        /* the output's maximum was lowered to fit a limit */
+    LEDGER_CEILING_PRICE = 1u << 16, /* a class without a price was charged at an owner's ceiling */
 };
 
 enum ledger_outcome {
@@ -88,9 +91,11 @@ TG_MUST_CHECK enum tg_status ledger_post_hold(struct ledger *ledger, const struc
  * of several sizes, made one answer. */
 struct ledger_rate {
     enum tg_class class;
-    int64_t price_id; /* row of the price book */
+    int64_t price_id; /* row of the price book; 0: an owner's ceiling price */
     int64_t unit_price_pusd;
-    int64_t count; /* of the class, charged so; 0: all of it */
+    int64_t factor_num; /* what it was multiplied by */
+    int64_t factor_den; /* 0: by 1 */
+    int64_t count;      /* of the class, charged so; 0: all of it */
 };
 
 #define LEDGER_RATES_MAX 48
@@ -152,6 +157,46 @@ void ledger_settle_job_init(struct ledger_settle_job *job, struct ledger *ledger
 TG_MUST_CHECK enum tg_status ledger_post_charge(struct ledger *ledger,
                                                 const struct ledger_charge *charge,
                                                 bool *ret_was_settled, struct err *err);
+
+/* What a row adds to what limits count. Of an adjustment each may be negative. */
+struct ledger_amounts {
+    int64_t input_tokens;
+    int64_t output_tokens;
+    int64_t requests; /* calls with a dispatch */
+    int64_t cost_nusd;
+};
+
+/* A row that was posted, as those see it who count along. Spans are valid during the call. */
+struct ledger_posting {
+    int64_t
+        attempt_id;  /* whose time it belongs to: of an adjustment, that of the row it corrects */
+    bool is_attempt; /* false: an adjustment */
+    int32_t team_id;
+    int32_t key_id;
+    int32_t provider_id;
+    struct span model; /* as asked for */
+    struct ledger_amounts amounts;
+    struct ledger_amounts unreconciled; /* that it adds to, or takes from, what is not known */
+    int64_t prompt_tokens;
+    int64_t request_bytes;
+    enum ledger_source source;
+};
+
+/* Told of every row in the step that posts it; the hold of its attempt is gone. It follows the fate
+ * of the batch by a hook of its own. Thread: writer. */
+struct ledger_watcher {
+    void (*on_posting)(struct ledger_watcher *watcher, const struct ledger_posting *posting);
+};
+
+/* Before the first job. There is one watcher at most. */
+void ledger_watch(struct ledger *ledger, struct ledger_watcher *watcher);
+
+/* The number that a name has in the table `dimension`, given now where it has none.
+ *
+ * Errors  TG_IO, TG_NO_MEMORY, TG_CORRUPT
+ * Thread  writer, inside a batch */
+TG_MUST_CHECK enum tg_status ledger_name_id(struct ledger *ledger, struct span name,
+                                            int64_t *ret_id, struct err *err);
 
 /* Open the book on the writer's connection before the writer starts: prepare statements and turn
  * every open hold into an unreconciled charge of its whole amount, its bounds as usage.

@@ -7,6 +7,9 @@
 /* About what a token of English or code takes; only for charges marked estimated. */
 #define BYTES_PER_TOKEN 4
 
+/* In cost_rate: of an owner's ceiling price, which no row of the book has. */
+#define CEILING_PRICE_ID (-1)
+
 static struct book_query query_of(const struct meter_call *call, struct span model,
                                   struct span tier, int64_t prompt_tokens)
 {
@@ -16,6 +19,7 @@ static struct book_query query_of(const struct meter_call *call, struct span mod
         .tier = tier,
         .prompt_tokens = prompt_tokens,
         .at_ms = call->at_ms,
+        .team_id = call->team_id,
     };
 }
 
@@ -23,7 +27,7 @@ static const struct book_model *find_model(const struct meter_call *call, struct
 {
     if (call->kind->book == NULL || call->book == NULL || model.len == 0)
         return NULL;
-    return book_find(call->book, span_from(call->kind->book), model);
+    return book_match(call->book, span_from(call->kind->book), model, /* ret_found= */ NULL);
 }
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -31,55 +35,175 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static bool is_free(const struct meter_call *call)
+static int64_t larger(int64_t a, int64_t b)
 {
-    return (call->dialect->flags & TG_DIALECT_IS_FREE) != 0;
+    return a > b ? a : b;
 }
 
-static bool is_input_only(const struct meter_call *call)
+static bool is_dialect(const struct meter_call *call, uint32_t flags)
 {
-    return (call->dialect->flags & TG_DIALECT_INPUT_ONLY) != 0;
+    return (call->dialect->flags & flags) != 0;
 }
 
-/* The most that may come out. */
-static void bound_output(const struct meter_call *call, struct meter_bound *bound)
+/* --- what is known of the model ---------------------------------------------------------------
+ */
+
+/* Of a kind that is not in the book only what an owner has set under the provider's own name. */
+static const struct model *find_known(const struct meter_call *call, struct span model)
+{
+    if (model.len == 0)
+        return NULL;
+    if (call->kind->book == NULL)
+        return model_facts_find_own(call->facts, call->provider, model);
+    return model_facts_find(call->facts, span_from(call->kind->book), model);
+}
+
+static struct model known_of(const struct meter_call *call, struct span model)
+{
+    const struct model *known = find_known(call, model);
+
+    return known != NULL ? *known : (struct model){ 0 };
+}
+
+static struct model_largest largest_of(const struct meter_call *call)
+{
+    if (call->kind->book == NULL)
+        return (struct model_largest){ 0 };
+    return model_facts_largest(call->facts, span_from(call->kind->book));
+}
+
+/* --- before -----------------------------------------------------------------------------------
+ */
+
+/* What the bytes of the body, images aside, and its images come to at most. */
+static int64_t count_body(const struct meter_call *call)
+{
+    const struct tg_request *request = call->request;
+    const int64_t text_bytes = larger(call->body_bytes - request->media_bytes, 0);
+    const int64_t image_tokens =
+        request->image_parts == 0 ? 0 : request->image_parts * call->kind->image_tokens_max;
+
+    return smaller(text_bytes + image_tokens + call->kind->added_tokens, TG_COUNT_MAX);
+}
+
+static bool has_boundless_media(const struct meter_call *call)
 {
     const struct tg_request *request = call->request;
 
-    if (is_input_only(call))
+    return request->media_parts > request->image_parts ||
+           (request->image_parts > 0 && call->kind->image_tokens_max == 0);
+}
+
+static void bound_input(const struct meter_call *call, const struct model *known,
+                        struct meter_bound *bound)
+{
+    const bool is_fetched = (call->request->flags & TG_REQUEST_FETCHES) != 0;
+    int64_t window = known->context_tokens;
+
+    bound->context_tokens = window;
+    if (!is_fetched && !has_boundless_media(call)) {
+        bound->input_tokens = count_body(call);
+        if (window > 0)
+            bound->input_tokens = smaller(bound->input_tokens, window);
         return;
-    bound->output_tokens = request->max_output_tokens;
-    if ((request->flags & TG_REQUEST_MAX_GIVEN) == 0) {
-        bound->output_tokens = METER_OUTPUT_CEILING;
-        bound->flags |= LEDGER_CEILING_UNKNOWN;
     }
-    bound->output_tokens = smaller(bound->output_tokens * request->choices, TG_COUNT_MAX);
+    if (is_fetched || window == 0)
+        bound->flags |= LEDGER_UNBOUNDED;
+    if (window == 0)
+        window = largest_of(call).context_tokens;
+    if (window == 0)
+        window = METER_CONTEXT_UNKNOWN;
+    /* One that is not the model's own may be too small. */
+    if (known->context_tokens == 0)
+        window = larger(window, smaller(call->body_bytes + call->kind->added_tokens, TG_COUNT_MAX));
+    bound->input_tokens = window;
+}
+
+static int64_t bound_choice(const struct meter_call *call, const struct model *known,
+                            struct meter_bound *bound)
+{
+    int64_t largest;
+
+    if ((call->request->flags & TG_REQUEST_MAX_GIVEN) != 0)
+        return call->request->max_output_tokens;
+    if (known->default_output_tokens > 0)
+        return known->default_output_tokens;
+    if (known->max_output_tokens > 0)
+        return known->max_output_tokens;
+    bound->flags |= LEDGER_CEILING_UNKNOWN;
+    largest = largest_of(call).max_output_tokens;
+    return largest > 0 ? largest : METER_OUTPUT_CEILING;
+}
+
+static void bound_output(const struct meter_call *call, const struct model *known,
+                         struct meter_bound *bound)
+{
+    const int64_t thinking = call->request->thinking_budget_tokens;
+
+    bound->may_clamp = !is_dialect(call, TG_DIALECT_NO_MAXIMUM | TG_DIALECT_INPUT_ONLY);
+    bound->least_output_tokens =
+        thinking > 0 ? larger(METER_LEAST_OUTPUT, thinking + METER_LEAST_BEHIND_THINKING)
+                     : METER_LEAST_OUTPUT;
+    /* A path into an object is the provider's own dialect's, which knows it. */
+    if (known->output_field != NULL && strchr(known->output_field, '.') == NULL)
+        bound->output_field = known->output_field;
+    if (!is_dialect(call, TG_DIALECT_INPUT_ONLY))
+        bound->output_tokens =
+            smaller(bound_choice(call, known, bound) * bound->choices, TG_COUNT_MAX);
+}
+
+/* The ceiling price where there is no price.
+ *
+ * return  whether the tokens have one or the other, or are none */
+static bool fill_gap(const struct model *known, int64_t tokens, int64_t *pusd,
+                     struct meter_bound *bound)
+{
+    if (tokens == 0)
+        return true;
+    if (known->ceiling_price_pusd == 0)
+        return false;
+    *pusd = known->ceiling_price_pusd;
+    bound->flags |= LEDGER_CEILING_PRICE;
+    return true;
+}
+
+static void find_dearest(const struct meter_call *call, const struct model *known,
+                         struct meter_bound *bound)
+{
+    const struct book_model *model = find_model(call, call->model);
+    const struct book_query query = query_of(call, call->model, SPAN_EMPTY, 0);
+    struct cost_rates rates = { 0 };
+    bool has_all = true;
+
+    if (known->is_free)
+        return;
+    if (model != NULL)
+        book_dearest(model, &query, &bound->input_pusd, &bound->output_pusd);
+    /* A price of 0 and no price are two things. */
+    if (model != NULL && (bound->input_pusd == 0 || bound->output_pusd == 0))
+        book_rates(model, &query, &rates);
+    if (bound->input_pusd == 0 && rates.rate[TG_INPUT].price_id == 0)
+        has_all = fill_gap(known, bound->input_tokens, &bound->input_pusd, bound);
+    if (bound->output_pusd == 0 && rates.rate[TG_OUTPUT].price_id == 0)
+        has_all = fill_gap(known, bound->output_tokens, &bound->output_pusd, bound) && has_all;
+    bound->is_unpriced = !has_all;
+    if (bound->is_unpriced)
+        bound->flags |= LEDGER_UNPRICED;
 }
 
 enum tg_status meter_bound(const struct meter_call *call, struct meter_bound *ret_bound)
 {
-    const struct tg_request *request = call->request;
-    const struct book_model *model = find_model(call, call->model);
-    const struct book_query query = query_of(call, call->model, SPAN_EMPTY, 0);
-    int64_t input_pusd = 0;
-    int64_t output_pusd = 0;
-    struct meter_bound bound = { 0 };
+    const struct model known = known_of(call, call->model);
+    struct meter_bound bound = { .choices = larger(call->request->choices, 1) };
 
-    if (is_free(call)) {
-        *ret_bound = bound;
-        return TG_OK;
+    if (!is_dialect(call, TG_DIALECT_IS_FREE)) {
+        bound_input(call, &known, &bound);
+        bound_output(call, &known, &bound);
+        find_dearest(call, &known, &bound);
     }
-    bound.input_tokens = smaller(call->body_bytes + call->kind->added_tokens, TG_COUNT_MAX);
-    if ((request->flags & TG_REQUEST_FETCHES) != 0) {
-        bound.input_tokens = METER_CONTEXT_UNKNOWN;
-        bound.flags |= LEDGER_UNBOUNDED;
-    }
-    bound_output(call, &bound);
-    if (model != NULL)
-        book_dearest(model, &query, &input_pusd, &output_pusd);
-    if (input_pusd == 0 && output_pusd == 0)
-        bound.flags |= LEDGER_UNPRICED;
-    TRY(cost_bound(bound.input_tokens, bound.output_tokens, input_pusd, output_pusd, &bound.nusd));
+    TRY(cost_bound(bound.input_tokens, bound.output_tokens, bound.input_pusd, bound.output_pusd,
+                   &bound.nusd));
+    bound.nusd += bound.fixed_nusd;
     *ret_bound = bound;
     return TG_OK;
 }
@@ -116,7 +240,7 @@ static void use_estimate(const struct meter_call *call, const struct meter_attem
 
     *usage = (struct tg_usage){ 0 };
     usage->count[TG_INPUT] = smaller(input > 0 ? input : 1, attempt->bound->input_tokens);
-    if (!is_input_only(call))
+    if (!is_dialect(call, TG_DIALECT_INPUT_ONLY))
         usage->count[TG_OUTPUT] = smaller(output > 0 ? output : least, TG_COUNT_MAX);
     usage->prompt_tokens = usage->count[TG_INPUT];
     for (size_t i = 0; i < sizeof(fees) / sizeof(fees[0]); i++) /* seen in the answer so far */
@@ -172,7 +296,7 @@ static void choose_usage(const struct meter_call *call, const struct meter_attem
         charge->flags |= LEDGER_NOT_SENT;
         return;
     }
-    if (is_free(call))
+    if (is_dialect(call, TG_DIALECT_IS_FREE))
         return;
     if (has_usage(attempt->answer) && is_final(attempt)) {
         charge->usage = attempt->answer->usage;
@@ -190,12 +314,15 @@ static void choose_usage(const struct meter_call *call, const struct meter_attem
     charge->source = LEDGER_SOURCE_ESTIMATED;
 }
 
-static struct ledger_rate *find_rate(struct ledger_charge *charge, enum tg_class class,
-                                     int64_t price_id)
+static struct ledger_rate *find_rate(struct ledger_charge *charge, const struct ledger_rate *rate)
 {
-    for (int i = 0; i < charge->rate_count; i++)
-        if (charge->rates[i].class == class && charge->rates[i].price_id == price_id)
-            return &charge->rates[i];
+    for (int i = 0; i < charge->rate_count; i++) {
+        struct ledger_rate *const other = &charge->rates[i];
+
+        if (other->class == rate->class && other->price_id == rate->price_id &&
+            other->factor_num == rate->factor_num && other->factor_den == rate->factor_den)
+            return other;
+    }
     return NULL;
 }
 
@@ -205,16 +332,21 @@ static void keep_rates(const struct cost_part *part, struct ledger_charge *charg
 {
     for (int class = 0; class < TG_CLASS_COUNT; class ++) {
         const struct cost_rate *rate = &part->rates->rate[class];
+        const struct ledger_rate as_charged = {
+            .class = (enum tg_class) class,
+            .price_id = rate->price_id == CEILING_PRICE_ID ? 0 : rate->price_id,
+            .unit_price_pusd = rate->unit_price_pusd,
+            .factor_num = rate->factor.num,
+            .factor_den = rate->factor.den,
+        };
         struct ledger_rate *kept;
 
         if (part->usage->count[class] == 0 || rate->price_id == 0)
             continue;
-        kept = find_rate(charge, (enum tg_class) class, rate->price_id);
+        kept = find_rate(charge, &as_charged);
         if (kept == NULL && charge->rate_count < LEDGER_RATES_MAX) {
             kept = &charge->rates[charge->rate_count++];
-            *kept = (struct ledger_rate){ .class = (enum tg_class) class,
-                                          .price_id = rate->price_id,
-                                          .unit_price_pusd = rate->unit_price_pusd };
+            *kept = as_charged;
         }
         if (kept != NULL)
             kept->count += part->usage->count[class];
@@ -230,17 +362,71 @@ static void end_rates(struct ledger_charge *charge)
 }
 
 /* The tier as the book names it; what it does not name (default, auto, on_demand) is the standard
- * one. */
+ * one. A speed that has a price is a tier in the book. */
 static struct span tier_of(const struct tg_answer *answer)
 {
     static const struct span named[] = { { "priority", 8 }, { "flex", 4 }, { "batch", 5 } };
     const struct span tier = span_of(answer->tier.text, answer->tier.len);
 
+    if (span_equal(span_of(answer->speed.text, answer->speed.len), SPAN("fast")))
+        return SPAN("fast");
     for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
         if (span_equal(tier, named[i]))
             return named[i];
     }
     return SPAN("standard");
+}
+
+/* An owner's word on the model that was asked for, else on the one that served. */
+static struct model word_of(const struct meter_call *call, struct span served)
+{
+    const struct model served_known = known_of(call, served);
+    struct model known = known_of(call, call->model);
+
+    known.is_free = known.is_free || served_known.is_free;
+    if (known.ceiling_price_pusd == 0)
+        known.ceiling_price_pusd = served_known.ceiling_price_pusd;
+    return known;
+}
+
+/* What a charge is priced from: all of it at once, or the parts that other models made. Each part
+ * has what the team is charged and what the provider takes. */
+struct pricing {
+    const struct meter_call *call;
+    const struct tg_answer *answer;
+    struct model word;
+    struct span tier;
+    struct cost_part charged[TG_ITERATIONS_MAX];
+    struct cost_part taken[TG_ITERATIONS_MAX];
+    struct cost_rates charged_rates[TG_ITERATIONS_MAX];
+    struct cost_rates taken_rates[TG_ITERATIONS_MAX];
+    int count;
+    bool has_two_sides;
+    bool has_ceiling_price;
+    bool has_other_model; /* a part was priced as another model's than the one it names */
+};
+
+/* The model that a part is priced as: the one it names, the one that the answer names, the one that
+ * was asked for; the first that the book has. */
+static const struct book_model *find_made(struct pricing *pricing, struct span own,
+                                          struct match_found *ret_found)
+{
+    const struct meter_call *const call = pricing->call;
+    const struct tg_answer *const answer = pricing->answer;
+    const struct span names[] = { own, span_of(answer->model.text, answer->model.len),
+                                  call->model };
+    const struct book_model *model = NULL;
+
+    *ret_found = (struct match_found){ 0 };
+    if (call->kind->book == NULL || call->book == NULL)
+        return NULL;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && model == NULL; i++) {
+        if (names[i].len > 0)
+            model = book_match(call->book, span_from(call->kind->book), names[i], ret_found);
+        if (model == NULL && i == 0 && own.len > 0)
+            pricing->has_other_model = true;
+    }
+    return model;
 }
 
 /* A container costs the same whichever model's code runs in it, and stands in the book by itself.
@@ -257,32 +443,56 @@ static void add_container_rate(const struct meter_call *call, const struct book_
     rates->rate[TG_CODE_SESSION] = own.rate[TG_CODE_SESSION];
 }
 
-/* What a charge is priced from: all of it at once, or the parts that other models made. */
-struct pricing {
-    struct cost_part parts[TG_ITERATIONS_MAX];
-    struct cost_rates rates[TG_ITERATIONS_MAX];
-    int count;
-    struct span tier;
-    bool has_other_model; /* a part was priced as another model's than the one it names */
-};
-
-/* Price `usage` as one part, by the first of the models named that the book has. */
-static void add_part(const struct meter_call *call, const struct tg_usage *usage,
-                     const struct span *models, int model_count, struct pricing *pricing)
+/* Give tokens without a price the ceiling price. */
+static void fill_gaps(struct pricing *pricing, const struct tg_usage *usage,
+                      struct cost_rates *rates)
 {
-    struct cost_rates *const rates = &pricing->rates[pricing->count];
-    const struct book_query query =
-        query_of(call, call->model, pricing->tier, usage->prompt_tokens);
-    const struct book_model *model = NULL;
+    if (pricing->word.ceiling_price_pusd == 0)
+        return;
+    for (int class = 0; class < TG_TOKEN_CLASS_COUNT; class ++) {
+        if (usage->count[class] == 0 || rates->rate[class].price_id != 0)
+            continue;
+        rates->rate[class] = (struct cost_rate){
+            .price_id = CEILING_PRICE_ID,
+            .unit_price_pusd = pricing->word.ceiling_price_pusd,
+        };
+        pricing->has_ceiling_price = true;
+    }
+}
 
-    *rates = (struct cost_rates){ 0 };
-    for (int i = 0; i < model_count && model == NULL; i++)
-        model = find_model(call, models[i]);
+static void find_rates(struct pricing *pricing, const struct book_model *model,
+                       const struct book_query *query, const struct cost_part *part,
+                       struct cost_rates *ret_rates)
+{
+    *ret_rates = (struct cost_rates){ 0 };
     if (model != NULL)
-        book_rates(model, &query, rates);
-    if (usage->count[TG_CODE_SESSION] > 0)
-        add_container_rate(call, &query, rates);
-    pricing->parts[pricing->count++] = (struct cost_part){ usage, rates };
+        book_rates(model, query, ret_rates);
+    if (part->usage->count[TG_CODE_SESSION] > 0)
+        add_container_rate(pricing->call, query, ret_rates);
+    fill_gaps(pricing, part->usage, ret_rates);
+}
+
+/* own: the model that the part names; empty: the answer's */
+static void add_part(struct pricing *pricing, const struct tg_usage *usage, struct span own)
+{
+    const struct tg_answer *const answer = pricing->answer;
+    const int i = pricing->count++;
+    struct match_found found;
+    const struct book_model *model = find_made(pricing, own, &found);
+    struct book_query query =
+        query_of(pricing->call, pricing->call->model, pricing->tier, usage->prompt_tokens);
+
+    query.region =
+        answer->region.len > 0 ? span_of(answer->region.text, answer->region.len) : found.region;
+    pricing->charged[i] = (struct cost_part){ usage, &pricing->charged_rates[i] };
+    find_rates(pricing, model, &query, &pricing->charged[i], &pricing->charged_rates[i]);
+    pricing->taken[i] = pricing->charged[i];
+    if (model == NULL || !book_has_two_sides(model))
+        return;
+    query.side = BOOK_COST;
+    pricing->has_two_sides = true;
+    pricing->taken[i].rates = &pricing->taken_rates[i];
+    find_rates(pricing, model, &query, &pricing->taken[i], &pricing->taken_rates[i]);
 }
 
 /* Whether the charge is the sum of the answer's iterations, and not a bound or an estimate. */
@@ -292,52 +502,66 @@ static bool bills_iterations(const struct tg_answer *answer, const struct ledger
            memcmp(&charge->usage, &answer->usage, sizeof(charge->usage)) == 0;
 }
 
-/* The answer names what served; where the book does not have that, what was asked. */
-static void choose_parts(const struct meter_call *call, const struct tg_answer *answer,
-                         const struct ledger_charge *charge, struct pricing *pricing)
+static void add_parts(struct pricing *pricing, const struct ledger_charge *charge)
 {
-    const struct span served = span_of(answer->model.text, answer->model.len);
-    struct span models[] = { SPAN_EMPTY, served, call->model };
+    const struct tg_answer *const answer = pricing->answer;
 
     if (!bills_iterations(answer, charge)) {
-        add_part(call, &charge->usage, models, 3, pricing);
+        add_part(pricing, &charge->usage, SPAN_EMPTY);
         return;
     }
     for (int i = 0; i < answer->iteration_count; i++) {
         const struct tg_iteration *part = &answer->iterations[i];
 
-        models[0] = span_of(part->model.text, part->model.len);
-        if (models[0].len > 0 && find_model(call, models[0]) == NULL)
-            pricing->has_other_model = true;
-        add_part(call, &part->usage, models, 3, pricing);
+        add_part(pricing, &part->usage, span_of(part->model.text, part->model.len));
     }
+}
+
+/* What the provider takes: its own word, or, where teams are charged something else, its prices. */
+static int64_t provider_cost_of(const struct pricing *pricing, int64_t charged_nusd)
+{
+    struct cost cost;
+
+    if ((pricing->answer->flags & TG_ANSWER_HAS_COST) != 0)
+        return pricing->answer->provider_cost_nusd;
+    if (!pricing->has_two_sides || cost_of_parts(pricing->taken, pricing->count, &cost) != TG_OK)
+        return charged_nusd;
+    return cost.nusd;
 }
 
 static void price(const struct meter_call *call, const struct tg_answer *answer,
                   struct ledger_charge *charge)
 {
-    struct pricing pricing;
+    struct pricing pricing; /* large: its arrays are filled as far as they are used */
     struct cost cost = { 0 };
 
-    pricing.count = 0;
+    pricing.call = call;
+    pricing.answer = answer;
+    pricing.word = word_of(call, span_of(answer->model.text, answer->model.len));
     pricing.tier = tier_of(answer);
-    pricing.has_other_model = false;
-    choose_parts(call, answer, charge, &pricing);
-    if (cost_of_parts(pricing.parts, pricing.count, &cost) != TG_OK) {
+    pricing.count = 0;
+    pricing.has_two_sides = pricing.has_ceiling_price = pricing.has_other_model = false;
+    charge->tier = pricing.tier;
+    if (pricing.word.is_free) {
+        charge->provider_cost_nusd = provider_cost_of(&pricing, 0);
+        return;
+    }
+    add_parts(&pricing, charge);
+    if (cost_of_parts(pricing.charged, pricing.count, &cost) != TG_OK) {
         charge->flags |= LEDGER_USAGE_DOUBTFUL;
         cost.is_unpriced = true;
     }
-    charge->tier = pricing.tier;
     charge->cost_nusd = cost.nusd;
-    charge->provider_cost_nusd =
-        (answer->flags & TG_ANSWER_HAS_COST) != 0 ? answer->provider_cost_nusd : cost.nusd;
+    charge->provider_cost_nusd = provider_cost_of(&pricing, cost.nusd);
     if (cost.is_unpriced)
         charge->flags |= LEDGER_UNPRICED;
     if (cost.has_fallback || pricing.has_other_model)
         charge->flags |= LEDGER_PRICE_FALLBACK;
+    if (pricing.has_ceiling_price)
+        charge->flags |= LEDGER_CEILING_PRICE;
     charge->rate_count = 0;
     for (int i = 0; i < pricing.count; i++)
-        keep_rates(&pricing.parts[i], charge);
+        keep_rates(&pricing.charged[i], charge);
     end_rates(charge);
 }
 
@@ -356,7 +580,8 @@ void meter_charge(const struct meter_call *call, const struct meter_attempt *att
 {
     const struct meter_bound *bound = attempt->bound;
 
-    charge->flags |= bound->flags & (LEDGER_UNBOUNDED | LEDGER_CEILING_UNKNOWN);
+    charge->flags |= bound->flags &
+                     (LEDGER_UNBOUNDED | LEDGER_CEILING_UNKNOWN | LEDGER_LEARNED | LEDGER_CLAMPED);
     if ((call->request->flags & TG_REQUEST_STREAM) != 0)
         charge->flags |= LEDGER_STREAM;
     if ((attempt->answer->flags & TG_ANSWER_DOUBTFUL) != 0 ||

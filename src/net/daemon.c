@@ -183,16 +183,13 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* Decode in place. return  false: a '%' without two digits, or a NUL */
-static bool decode(char *text, size_t len, struct span *ret_decoded)
+bool daemon_decode(char *text, size_t len, struct span *ret_decoded)
 {
     size_t to = 0;
 
     for (size_t from = 0; from < len; from++, to++) {
         if (text[from] != '%') {
             text[to] = text[from];
-            if (text[from] == '+')
-                text[to] = ' ';
             continue;
         }
         if (len - from < 3 || hex_digit(text[from + 1]) < 0 || hex_digit(text[from + 2]) < 0)
@@ -207,6 +204,14 @@ static bool decode(char *text, size_t len, struct span *ret_decoded)
     return true;
 }
 
+static bool decode_param(char *text, size_t len, struct span *ret_decoded)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '+')
+            text[i] = ' ';
+    return daemon_decode(text, len, ret_decoded);
+}
+
 static bool read_param(struct exchange *exchange, char *text, size_t len)
 {
     struct daemon_param *param = &exchange->params[exchange->request.param_count];
@@ -216,9 +221,9 @@ static bool read_param(struct exchange *exchange, char *text, size_t len)
     if (exchange->request.param_count == DAEMON_PARAMS_MAX)
         return false;
     param->value = SPAN_EMPTY;
-    if (!decode(text, name_len, &param->name))
+    if (!decode_param(text, name_len, &param->name))
         return false;
-    if (equals != NULL && !decode(text + name_len + 1, len - name_len - 1, &param->value))
+    if (equals != NULL && !decode_param(text + name_len + 1, len - name_len - 1, &param->value))
         return false;
     exchange->request.param_count++;
     return true;
@@ -257,6 +262,16 @@ static void read_target(struct exchange *exchange, const char *uri)
     exchange->request.params = exchange->params;
 }
 
+static size_t body_max_bytes(const struct exchange *exchange)
+{
+    const struct daemon_options *options = &exchange->daemon->options;
+
+    return options->long_body_path != NULL &&
+                   span_equal(exchange->request.path, span_from(options->long_body_path))
+               ? options->long_body_max_bytes
+               : options->body_max_bytes;
+}
+
 /* The first thing known of a request: its line. libmicrohttpd hands the result on as `*context`. */
 static void *on_target(void *argument, const char *uri, struct MHD_Connection *mhd)
 {
@@ -274,8 +289,8 @@ static void *on_target(void *argument, const char *uri, struct MHD_Connection *m
     exchange->request.is_local_owner =
         exchange->connection != NULL && exchange->connection->is_local_owner;
     id_make_name("req_", exchange->request.id);
-    buf_init(&exchange->body, daemon->options.body_max_bytes);
     read_target(exchange, uri);
+    buf_init(&exchange->body, body_max_bytes(exchange));
     return exchange;
 }
 
@@ -418,8 +433,8 @@ static enum MHD_Result begin(struct exchange *exchange)
 
     exchange->has_begun = true;
     enter_phase(exchange, PHASE_BODY);
-    if (length.len > 0 && (!span_to_int64(length, INT64_MAX, &bytes) ||
-                           (uint64_t)bytes > exchange->daemon->options.body_max_bytes))
+    if (length.len > 0 &&
+        (!span_to_int64(length, INT64_MAX, &bytes) || (uint64_t)bytes > body_max_bytes(exchange)))
         exchange->request.fault = TG_TOO_LARGE;
     if (exchange->request.fault != TG_OK)
         return answer_request(exchange);

@@ -60,6 +60,11 @@ struct span daemon_header(const struct daemon_request *request, const char *name
 bool daemon_param_get(const struct daemon_request *request, const char *name,
                       struct span *ret_value);
 
+/* Undo a path segment's percent-encoding, in place.
+ *
+ * return  false: a '%' without two digits, or a NUL; *ret_decoded is written only on true */
+bool daemon_decode(char *text, size_t len, struct span *ret_decoded);
+
 /* A body that is made while it is sent. */
 struct daemon_stream {
     /* Write 1..max bytes; may block for a while.
@@ -95,6 +100,8 @@ struct daemon_options {
     daemon_handler *handle; /* any number of threads at once */
     void *context;
     size_t body_max_bytes;
+    const char *long_body_path; /* of the one request that may be longer; NULL: none */
+    size_t long_body_max_bytes;
     int connections_max; /* 1..DAEMON_CONNECTION_MAX, each listener; more are closed at once */
 };
 

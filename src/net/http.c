@@ -31,7 +31,7 @@ bool http_find_head_end(struct span bytes, size_t from, size_t *ret_end)
 const struct http_field *http_field(const struct http_head *head, struct span name)
 {
     for (int i = 0; i < head->field_count; i++) {
-        if (span_equal_nocase(head->fields[i].name, name))
+        if (head->fields[i].name.len == name.len && span_equal_nocase(head->fields[i].name, name))
             return &head->fields[i];
     }
     return NULL;

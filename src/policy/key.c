@@ -461,12 +461,12 @@ void keyring_touch(const struct key_entry *key, int64_t now_ms)
     atomic_store_explicit(key->last_used_at_ms, now_ms, memory_order_relaxed);
 }
 
-bool key_allows_model(const struct key_entry *key, struct span model)
+bool key_models_allow(char *const *models, int count, struct span model)
 {
-    if (key->model_count == 0)
+    if (count == 0)
         return true;
-    for (int i = 0; i < key->model_count; i++) {
-        const struct span allowed = span_from(key->models[i]);
+    for (int i = 0; i < count; i++) {
+        const struct span allowed = span_from(models[i]);
         const struct span prefix = span_of(allowed.ptr, allowed.len > 0 ? allowed.len - 1 : 0);
 
         if (span_equal(allowed, model))
@@ -475,6 +475,11 @@ bool key_allows_model(const struct key_entry *key, struct span model)
             return true;
     }
     return false;
+}
+
+bool key_allows_model(const struct key_entry *key, struct span model)
+{
+    return key_models_allow(key->models, key->model_count, model);
 }
 
 /* --- last use --- */

@@ -69,6 +69,10 @@ struct keyring_flush_job {
 };
 void keyring_flush_job_init(struct keyring_flush_job *job, struct keyring *keyring);
 
+/* Whether one of a list of exact names and `prefix*` stands for a model; an empty list stands for
+ * all. */
+bool key_models_allow(char *const *models, int count, struct span model);
+
 /* Whether the key may use a model of that name. */
 bool key_allows_model(const struct key_entry *key, struct span model);
 

@@ -26,6 +26,7 @@ static const char sql_list_of_team[] =
     KEY_COLUMNS "WHERE k.team_id = ?4 AND k.id > ?1 AND (?2 = 1 OR k.revoked_ms IS NULL) "
                 "ORDER BY k.id LIMIT ?3";
 static const char sql_cursor[] = "SELECT id FROM \"key\" WHERE public_id = ?1";
+static const char sql_name[] = "SELECT public_id FROM \"key\" WHERE id = ?1";
 static const char sql_insert[] = "INSERT INTO \"key\" (public_id, team_id, name, prefix, models, "
                                  "metadata, created_ms, expires_ms) "
                                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -97,6 +98,21 @@ enum tg_status key_get(struct db *db, account_scope scope, struct span public_id
     status = read_row(stmt, ret_key, err);
     stmt_reset(stmt);
     return status;
+}
+
+enum tg_status key_name(struct db *db, int32_t id, char public_id[ID_TEXT_SIZE], struct err *err)
+{
+    struct stmt *stmt;
+    bool has_row;
+
+    TRY(stmt_use(db, sql_name, &stmt, err));
+    stmt_bind_int(stmt, 1, id);
+    TRY(stmt_step(stmt, &has_row, err));
+    if (!has_row)
+        return err_set(err, TG_NOT_FOUND, "there is no such key");
+    account_copy_text(stmt_text(stmt, 0), public_id, ID_TEXT_SIZE);
+    stmt_reset(stmt);
+    return TG_OK;
 }
 
 static enum tg_status read_page(struct stmt *stmt, const struct key_query *query,

@@ -43,6 +43,10 @@ AUTO_DEFINE(key, key_fini)
 TG_MUST_CHECK enum tg_status key_get(struct db *db, account_scope scope, struct span public_id,
                                      struct key *ret_key, struct err *err);
 
+/* The public id of a row. Errors  TG_NOT_FOUND, TG_IO, TG_NO_MEMORY */
+TG_MUST_CHECK enum tg_status key_name(struct db *db, int32_t id, char public_id[ID_TEXT_SIZE],
+                                      struct err *err);
+
 struct key_query {
     account_scope scope;
     struct account_page page;

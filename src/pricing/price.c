@@ -135,7 +135,7 @@ bool price_fits(enum tg_class class, enum price_unit unit, enum cost_per *ret_pe
     return true;
 }
 
-static bool is_provider_name(struct span name)
+bool price_is_provider_name(struct span name)
 {
     if (name.len == 0 || name.len > PRICE_PROVIDER_MAX)
         return false;
@@ -158,6 +158,13 @@ static bool is_text(struct span text, size_t max)
     return true;
 }
 
+bool price_is_model_name(struct span name)
+{
+    char normal[MATCH_NAME_MAX];
+
+    return is_text(name, PRICE_MODEL_MAX) && match_normalise(name, normal) > 0;
+}
+
 static bool is_between(int64_t value, int64_t least, int64_t most)
 {
     return least <= value && value <= most;
@@ -165,12 +172,11 @@ static bool is_between(int64_t value, int64_t least, int64_t most)
 
 const char *price_complaint(const struct price *price)
 {
-    char name[MATCH_NAME_MAX];
     struct window window;
 
-    if (!is_provider_name(price->provider))
+    if (!price_is_provider_name(price->provider))
         return "provider must be 1 to 63 of a-z, 0-9 and -";
-    if (!is_text(price->model, PRICE_MODEL_MAX) || match_normalise(price->model, name) == 0)
+    if (!price_is_model_name(price->model))
         return "model must be 1 to 200 printable bytes";
     if (!is_between(price->unit_price_pusd, 0, COST_PRICE_MAX))
         return "pico_usd must be a whole number up to 5000000000000";
@@ -211,5 +217,6 @@ int price_compare_subject(const struct price *a, const struct price *b)
     order = order != 0 ? order : compare_int(a->tier, b->tier);
     order = order != 0 ? order : compare_int(a->ctx_min, b->ctx_min);
     order = order != 0 ? order : compare_span(a->variant, b->variant);
-    return order != 0 ? order : compare_span(a->utc_window, b->utc_window);
+    order = order != 0 ? order : compare_span(a->utc_window, b->utc_window);
+    return order != 0 ? order : compare_int(a->team_id, b->team_id);
 }

@@ -17,7 +17,7 @@ static int plan_no_edits(const struct tg_request *request, const struct tg_kind 
 const struct tg_dialect anthropic_messages_dialect = {
     .name = "anthropic-messages",
     .upstream_path = "/v1/messages",
-    .flags = TG_DIALECT_REQUEST_ID,
+    .flags = TG_DIALECT_REQUEST_ID | TG_DIALECT_ANTHROPIC_RATES,
     .framings = TG_FRAMING_SSE,
     .read_request = anthropic_read_request,
     .plan_edits = anthropic_plan_edits,
@@ -29,7 +29,8 @@ const struct tg_dialect anthropic_messages_dialect = {
 const struct tg_dialect anthropic_count_tokens_dialect = {
     .name = "anthropic-count-tokens",
     .upstream_path = "/v1/messages/count_tokens",
-    .flags = TG_DIALECT_REQUEST_ID | TG_DIALECT_IS_FREE | TG_DIALECT_NO_MAXIMUM,
+    .flags = TG_DIALECT_REQUEST_ID | TG_DIALECT_ANTHROPIC_RATES | TG_DIALECT_IS_FREE |
+             TG_DIALECT_NO_MAXIMUM,
     .read_request = anthropic_read_request,
     .plan_edits = plan_no_edits,
     .read_answer = anthropic_read_answer,

@@ -226,8 +226,6 @@ static bool read_counting_member(struct facts *f, const struct scanner_value *ke
         read_counts(f, creation_names, LENGTH(creation_names), counts);
     else if (scanner_is(key, SPAN("output_tokens_details")))
         read_counts(f, detail_names, LENGTH(detail_names), counts);
-    else if (scanner_is(key, SPAN("server_tool_use")))
-        read_counts(f, server_tool_names, LENGTH(server_tool_names), counts);
     else
         return false;
     return true;
@@ -388,6 +386,8 @@ static void read_usage(struct facts *f)
             answer_read_string(&f->s, &f->region);
         else if (scanner_is(&key, SPAN("speed")))
             answer_read_string(&f->s, &f->speed);
+        else if (scanner_is(&key, SPAN("server_tool_use")))
+            read_counts(f, server_tool_names, LENGTH(server_tool_names), f->counts);
         else if (scanner_is(&key, SPAN("iterations")))
             read_iterations(f);
         else if (scanner_is(&key, SPAN("fallback_credit")))

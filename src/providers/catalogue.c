@@ -50,7 +50,12 @@ static const struct tg_dialect *const dialects[] = {
  * what they do not know; OpenAI's way, to be asked, is taken for all others.
  *
  * A variable is left out where its name is that of a general token, set for other ends
- * (GITHUB_TOKEN, HF_TOKEN). */
+ * (GITHUB_TOKEN, HF_TOKEN).
+ *
+ * image_tokens_max is of the published rules the one that counts most. OpenAI: 30,000 patches of
+ * 32 x 32 pixels times 2.46; tiles come to 48,169 at most (2,833 + 8 x 5,667). Anthropic: a long
+ * edge of 2,576 pixels in patches of 28 x 28 is 92 x 92 at most. Gemini's tiles of large images
+ * have no stated end. */
 static const struct tg_kind kinds[] = {
     {
         .name = "openai",
@@ -63,6 +68,7 @@ static const struct tg_kind kinds[] = {
                       "text-moderation-" },
         .env_key = "OPENAI_API_KEY",
         .book = "openai",
+        .image_tokens_max = 73800,
         .output_field = "max_completion_tokens",
     },
     {
@@ -83,6 +89,8 @@ static const struct tg_kind kinds[] = {
         .prefixes = { "claude-" },
         .env_key = "ANTHROPIC_API_KEY",
         .book = "anthropic",
+        .models_path = "/v1/models?limit=1000", /* 20 where not asked for more */
+        .image_tokens_max = 8464,
         /* Prompts that come with tools, billed as input: 346 for any, 245 to 735 more for each of
          * its own (bash, text editor, computer), which a body names in 40 bytes. */
         .added_tokens = 3072,
@@ -104,6 +112,7 @@ static const struct tg_kind kinds[] = {
                       "tunedModels/" },
         .env_key = "GEMINI_API_KEY",
         .book = "google",
+        .models_path = "/v1beta/models?pageSize=1000", /* 50 where not asked for more */
     },
     {
         .name = "mistral",

@@ -13,6 +13,7 @@ static const struct span media_keys[] = {
     SPAN("input_audio"), SPAN("input_image"), SPAN("input_video"), SPAN("input_file"),
     SPAN("image"),       SPAN("audio"),       SPAN("video"),       SPAN("document"),
     SPAN("file"),        SPAN("file_id"),     SPAN("image_file"),  SPAN("source"),
+    SPAN("file_data"),
 };
 
 /* Members, inside media, whose text is the data itself. */
@@ -399,6 +400,8 @@ static void judge_media(struct request_reader *r, struct span key,
     if (span_starts_with_nocase(head, SPAN("data:")) ||
         (IS_ONE_OF(key, data_keys) && !has_scheme(head))) {
         r->request->media_bytes += (int64_t)string->text.len;
+        if (r->is_image && span_starts_with_nocase(head, SPAN("data:image/")))
+            r->request->image_parts++;
     } else if (has_scheme(head) || span_ends_with(key, SPAN("_url")) ||
                IS_ONE_OF(key, reference_keys)) {
         r->request->flags |= TG_REQUEST_FETCHES;
@@ -444,6 +447,7 @@ void request_read_media(struct request_reader *r, struct span key)
     if (!scanner_value(&r->s, &value) || value.type == SCANNER_NULL)
         return;
     r->media_found = 0;
+    r->is_image = span_equal(key, SPAN("image_url"));
     if (value.type == SCANNER_STRING)
         judge_media(r, key, &value);
     else if (value.type == SCANNER_OBJECT || value.type == SCANNER_ARRAY)

@@ -32,6 +32,7 @@ struct request_reader {
     int user_rank; /* of the field that request->user is from */
     bool is_refused;
     int64_t media_found; /* strings of the current media member that are media */
+    bool is_image;       /* the current media member takes still images alone */
 };
 
 struct request_shape {

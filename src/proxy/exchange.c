@@ -9,6 +9,7 @@
 #include "proxy/reply.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+#include "quota/admit.h"
 #include "routing/route.h"
 
 #include <assert.h>
@@ -34,22 +35,21 @@ struct exchange {
     int32_t team_id;
     int32_t key_id;
     int32_t provider_id;
+    char provider_name[sizeof(((struct target *)NULL)->name)];
     uint64_t endpoint; /* identity of the address that the request was made for */
     const struct tg_dialect *dialect;
     const struct tg_kind *kind;
-    struct tg_request request;
     struct span routed_model; /* part of request.model */
     struct buf body;          /* the client's; then the whole request to the provider */
+    struct buf head;          /* of the request to the provider, until it stands before the body */
     int64_t body_bytes;
     int64_t budget_bytes; /* that `body` takes of the process's budget */
-    char client_name[CLIENT_NAME_MAX];
     size_t client_name_len;
     int64_t started_us;
 
     /* the attempt */
     struct client_call call;
     struct relay relay;
-    struct tg_answer answer;
     struct meter_bound bound;
     enum meter_end end;
     enum tg_status failure; /* TG_OK: none */
@@ -61,12 +61,19 @@ struct exchange {
     struct loop_timer drain_timer;
 
     /* the ledger */
-    struct ledger_hold_job hold;
-    struct ledger_settle_job settle;
     enum tg_status ledger_status;
     struct loop_task ledger_done;     /* posted by the writer */
     struct loop_task ledger_deferred; /* posted by the writer */
+
+    /* zeroed up to its iterations; what stands behind is filled in before it is read */
+    struct tg_answer answer;
+    struct tg_request request;
+    struct admit_job hold;
+    struct ledger_settle_job settle;
+    char client_name[CLIENT_NAME_MAX];
 };
+
+#define ZEROED_BYTES (offsetof(struct exchange, answer) + offsetof(struct tg_answer, iterations))
 
 static const struct {
     const char *name;
@@ -114,7 +121,7 @@ static struct exchange *exchange_new(struct worker *worker)
     }
     if (exchange == NULL)
         return NULL;
-    memset(exchange, 0, sizeof(*exchange));
+    memset(exchange, 0, ZEROED_BYTES);
     exchange->worker = worker;
     exchange->state = READING;
     relay_init(&exchange->relay);
@@ -129,6 +136,7 @@ static struct exchange *exchange_new(struct worker *worker)
 /* The request is sent for good, or never will be. */
 static void free_body(struct exchange *exchange)
 {
+    upstream_end_head(&exchange->head);
     buf_fini(&exchange->body);
     server_budget_take(exchange->worker->services->budget, -exchange->budget_bytes);
     exchange->budget_bytes = 0;
@@ -192,12 +200,15 @@ static struct meter_call meter_call_of(const struct exchange *exchange)
 {
     return (struct meter_call){
         .request = &exchange->request,
-        .kind = exchange->kind,
         .dialect = exchange->dialect,
+        .kind = exchange->kind,
         .book = snapshot_get(exchange->worker->services->book),
+        .facts = model_store_get(exchange->worker->services->models),
+        .provider = span_from(exchange->provider_name),
         .model = exchange->routed_model,
         .body_bytes = exchange->body_bytes,
         .at_ms = id_wall_ms(exchange->call_id),
+        .team_id = exchange->team_id,
     };
 }
 
@@ -381,6 +392,13 @@ static void on_head(struct client_call *call, const struct http_head *head)
 {
     struct exchange *exchange = of_call(call);
 
+    const struct upstream_answer_extras extras = {
+        .request_id = request_id(exchange),
+        .dialect = exchange->dialect,
+        .rates = exchange->hold.rates,
+        .max_output_tokens = exchange->hold.max_output_tokens,
+    };
+
     exchange_move(exchange, RELAYING);
     exchange->http_status = head->status;
     keep_upstream_id(exchange, head);
@@ -393,7 +411,7 @@ static void on_head(struct client_call *call, const struct http_head *head)
         settle(exchange, METER_BROKEN);
         return;
     }
-    relay_begin(&exchange->relay, head, request_id(exchange));
+    relay_begin(&exchange->relay, head, &extras);
 }
 
 /* The attempt ended before the provider's answer did. */
@@ -462,6 +480,40 @@ static const struct target *find_target(const struct exchange *exchange)
     return NULL;
 }
 
+/* The model as the provider knows it, where the body says it otherwise: as a JSON string. */
+static struct span new_model(const struct exchange *exchange, struct buf *text)
+{
+    if (exchange->routed_model.len == exchange->request.model_len ||
+        exchange->request.places.model_end == 0)
+        return SPAN_EMPTY;
+    json_put_quoted(text, exchange->routed_model);
+    return buf_span(text);
+}
+
+/* Put head and body together, with what the admission has changed. */
+static enum tg_status finish_request(struct exchange *exchange)
+{
+    const struct tg_request_places *places = &exchange->request.places;
+    const struct tg_wish wish = {
+        .max_output_tokens = exchange->hold.max_output_tokens,
+        .output_field = exchange->bound.output_field,
+    };
+    struct tg_edit edits[TG_EDITS_MAX];
+    AUTO(buf) model = { 0 };
+    struct upstream_edits changes = {
+        .edits = edits,
+        .model = { .start = places->model_start, .end = places->model_end },
+    };
+
+    changes.count = exchange->dialect->plan_edits(&exchange->request, exchange->kind, &wish, edits);
+    if (changes.count < 0)
+        return TG_INTERNAL;
+    buf_init(&model, MODEL_JSON_MAX);
+    changes.model.text = new_model(exchange, &model);
+    TRY(buf_status(&model));
+    return upstream_finish(&exchange->head, &changes, &exchange->body);
+}
+
 static void dispatch(struct exchange *exchange)
 {
     const struct proxy_services *services = exchange->worker->services;
@@ -477,6 +529,11 @@ static void dispatch(struct exchange *exchange)
     /* The request names the host it was made for and has the secret that was given for that one. */
     if (target == NULL || target->endpoint.identity != exchange->endpoint) {
         fail(exchange, TG_UPSTREAM_UNREACHABLE, "The provider has just been changed or removed.");
+        settle(exchange, METER_NOT_SENT);
+        return;
+    }
+    if (finish_request(exchange) != TG_OK) {
+        fail(exchange, TG_NO_MEMORY, "The request could not be put together.");
         settle(exchange, METER_NOT_SENT);
         return;
     }
@@ -569,19 +626,57 @@ static void hand_hold(struct writer_job *job, enum tg_status status)
 }
 
 /* What a caller is told when its hold could not be taken. */
-static enum tg_status refusal_of(enum tg_status status)
+static enum tg_status failure_to_hold(enum tg_status status)
 {
     /* The trouble is the disk's or ours, and is logged there. */
     return tg_status_info(status)->http == 500 ? TG_LEDGER_UNAVAILABLE : status;
 }
 
+static bool is_refusal(enum tg_status status)
+{
+    return status == TG_LIMIT_REACHED || status == TG_RATE_LIMITED || status == TG_UNPRICED;
+}
+
+/* Answer that a limit has turned the call down. */
+static void answer_refusal(struct exchange *exchange)
+{
+    const struct span message = span_from(exchange->hold.message);
+    const struct tg_error error = {
+        .status = exchange->ledger_status,
+        .message = { message.ptr, message.len },
+        .request_id = { exchange->request_id, strlen(exchange->request_id) },
+        .refusal = exchange->ledger_status != TG_UNPRICED ? &exchange->hold.refusal : NULL,
+    };
+    struct server_conn *conn = exchange->conn;
+
+    exchange->conn = NULL;
+    exchange->relay.conn = NULL;
+    if (conn != NULL)
+        reply_refusal(conn, exchange->dialect, &error);
+}
+
+/* The bounds that the call was admitted with. */
+static void take_bounds(struct exchange *exchange)
+{
+    const struct ledger_hold *hold = &exchange->hold.hold;
+
+    exchange->bound.input_tokens = hold->input_bound_tokens;
+    exchange->bound.output_tokens = hold->output_bound_tokens;
+    exchange->bound.nusd = hold->amount_nusd;
+    exchange->bound.flags = hold->flags;
+}
+
 static void on_admitted(struct exchange *exchange)
 {
     if (exchange->ledger_status != TG_OK) {
-        answer_error(exchange, refusal_of(exchange->ledger_status), SPAN_EMPTY);
+        if (is_refusal(exchange->ledger_status))
+            answer_refusal(exchange);
+        else
+            answer_error(exchange, failure_to_hold(exchange->ledger_status), SPAN_EMPTY);
         exchange_finish(exchange);
         return;
     }
+    take_bounds(exchange);
     if (exchange->client_left) {
         exchange_move(exchange, CONNECTING);
         settle(exchange, METER_NOT_SENT);
@@ -600,15 +695,33 @@ static void on_ledger_done(struct loop_task *task)
         on_settled(exchange);
 }
 
+static struct admit_ask ask_of(const struct exchange *exchange)
+{
+    const struct meter_bound *bound = &exchange->bound;
+
+    return (struct admit_ask){
+        .body_bytes = exchange->body_bytes,
+        .added_tokens = exchange->kind->added_tokens,
+        .input_pusd = bound->input_pusd,
+        .output_pusd = bound->output_pusd,
+        .fixed_nusd = bound->fixed_nusd,
+        .choices = bound->choices,
+        .least_output_tokens = bound->least_output_tokens,
+        .may_clamp = bound->may_clamp,
+        .is_unpriced = bound->is_unpriced,
+    };
+}
+
 static enum tg_status admit(struct exchange *exchange)
 {
     const struct proxy_services *services = exchange->worker->services;
-    struct ledger_hold_job *job = &exchange->hold;
+    struct admit_job *job = &exchange->hold;
 
     if (!writer_is_writable(services->writer))
         return TG_LEDGER_UNAVAILABLE;
-    ledger_hold_job_init(job, services->ledger);
+    admit_job_init(job, services->admit);
     job->job.done = hand_hold;
+    job->ask = ask_of(exchange);
     job->hold = (struct ledger_hold){
         .attempt_id = exchange->call_id,
         .call_id = exchange->call_id,
@@ -680,31 +793,18 @@ static enum tg_status route(struct exchange *exchange, struct reading *reading,
                        SPAN_ARG(model));
     TRY(route_find(target_store_get(services->targets), &query, ret_route, &reading->err));
     exchange->provider_id = ret_route->target->id;
+    memcpy(exchange->provider_name, ret_route->target->name, sizeof(exchange->provider_name));
     exchange->endpoint = ret_route->target->endpoint.identity;
     exchange->kind = ret_route->target->kind;
     exchange->routed_model = ret_route->model;
     return TG_OK;
 }
 
-/* The model as the provider knows it, where the body says it otherwise: as a JSON string. */
-static struct span new_model(const struct exchange *exchange, struct buf *text)
-{
-    if (exchange->routed_model.len == exchange->request.model_len ||
-        exchange->request.places.model_end == 0)
-        return SPAN_EMPTY;
-    json_put_quoted(text, exchange->routed_model);
-    return buf_span(text);
-}
-
 static enum tg_status build(struct exchange *exchange, const struct reading *reading,
                             const struct target *target)
 {
     const struct proxy_services *services = exchange->worker->services;
-    const struct tg_request_places *places = &exchange->request.places;
-    struct tg_edit edits[TG_EDITS_MAX];
-    const struct tg_wish no_wish = { 0 };
-    AUTO(buf) model = { 0 };
-    struct upstream_request request = {
+    const struct upstream_request request = {
         .head = reading->head,
         .target = target,
         .dialect = exchange->dialect,
@@ -712,16 +812,9 @@ static enum tg_status build(struct exchange *exchange, const struct reading *rea
         .routed_model = exchange->routed_model,
         .query = reading->path->query,
         .installation_id = span_from(services->installation_id),
-        .edits = edits,
-        .edit_count =
-            exchange->dialect->plan_edits(&exchange->request, exchange->kind, &no_wish, edits),
-        .model = { .start = places->model_start, .end = places->model_end },
     };
 
-    buf_init(&model, MODEL_JSON_MAX);
-    request.model.text = new_model(exchange, &model);
-    TRY(buf_status(&model));
-    return upstream_build(&request, &exchange->body);
+    return upstream_begin(&request, &exchange->head);
 }
 
 static void note_caller(struct exchange *exchange, const struct http_head *head,

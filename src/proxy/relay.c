@@ -307,9 +307,10 @@ static bool is_encoded(const struct http_head *head)
     return coding.len > 0 && !span_equal_nocase(coding, SPAN("identity"));
 }
 
-void relay_begin(struct relay *relay, const struct http_head *head, struct span request_id)
+void relay_begin(struct relay *relay, const struct http_head *head,
+                 const struct upstream_answer_extras *extras)
 {
-    upstream_put_answer_fields(head, relay->dialect, request_id, &relay->head);
+    upstream_put_answer_fields(head, extras, &relay->head);
     relay->content_length = head->content_length;
     relay->mode = RELAY_PLAIN;
     relay->framing = framing_of(relay, head);

@@ -66,8 +66,10 @@ struct relay {
 void relay_init(struct relay *relay);
 void relay_fini(struct relay *relay);
 
-/* The head has come. request_id: ours. */
-void relay_begin(struct relay *relay, const struct http_head *head, struct span request_id);
+/* The head has come. extras: what we say in it */
+struct upstream_answer_extras;
+void relay_begin(struct relay *relay, const struct http_head *head,
+                 const struct upstream_answer_extras *extras);
 /* A piece of content, valid in the call.
  *
  * Errors  TG_NO_MEMORY, TG_TOO_LARGE (behind a terminal event): it cannot be kept; the answer can

@@ -15,6 +15,13 @@ void reply_error(struct server_conn *conn, const struct tg_dialect *dialect, enu
 void reply_error_unlogged(struct server_conn *conn, const struct tg_dialect *dialect,
                           enum tg_status status, struct span message, struct span request_id);
 
+/* Answer that a limit has turned the call down: with the reason, the numbers, and when to come
+ * again, if that helps. Logged once.
+ *
+ * error  of a refusal: TG_LIMIT_REACHED, TG_RATE_LIMITED, TG_UNPRICED */
+void reply_refusal(struct server_conn *conn, const struct tg_dialect *dialect,
+                   const struct tg_error *error);
+
 /* Answer a JSON document; to a HEAD, its head alone. */
 void reply_json(struct server_conn *conn, const struct tg_dialect *dialect, struct span body,
                 struct span request_id);

@@ -7,6 +7,7 @@
 #include "net/connector.h"
 #include "net/server.h"
 #include "policy/key.h"
+#include "pricing/model.h"
 #include "routing/target.h"
 #include "store/snapshot.h"
 #include "store/writer.h"
@@ -25,9 +26,11 @@ struct proxy_limits {
 struct proxy_services {
     const struct keyring *keyring;
     const struct target_store *targets;
-    const struct snapshot *book; /* of struct book */
+    const struct snapshot *book;      /* of struct book */
+    const struct model_store *models; /* NULL: nothing is known of models */
     const struct secret_ring *secrets;
     struct ledger *ledger;
+    struct admit *admit;
     struct writer *writer;
     struct connector *connector;
     struct snapshot_domain *domain;

@@ -4,11 +4,14 @@
 #include "base/try.h"
 #include "providers/catalogue.h"
 #include "proxy/guard.h"
+#include "proxy/rates.h"
 
 #include <assert.h>
 
 /* The client's fields, and our address, secret and hops. */
 #define HEAD_BYTES_MAX ((size_t)2 * HTTP_HEAD_MAX)
+/* What most heads fit into, so that they need not grow by doubling. */
+#define HEAD_BYTES_USUAL ((size_t)1024)
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -59,6 +62,18 @@ static const struct span answer_denied_prefixes[] = {
     { "proxy-", 6 },           { "x-accel-", 8 },
 };
 
+/* Where ours stand. */
+static const struct span answer_denied_prefixes_with_rates[] = {
+    { "access-control-", 15 },
+    { "x-tollgate-", 11 },
+    { "cf-", 3 },
+    { "proxy-", 6 },
+    { "x-accel-", 8 },
+    { "x-ratelimit-", 12 },
+    { "anthropic-ratelimit-", 20 },
+    { "ratelimit", 9 },
+};
+
 struct deny_list {
     const char *const *names; /* by length */
     size_t length_count;
@@ -79,6 +94,13 @@ static const struct deny_list answer_deny = {
     .prefix_count = COUNT(answer_denied_prefixes),
 };
 
+static const struct deny_list answer_deny_with_rates = {
+    .names = answer_denied,
+    .length_count = COUNT(answer_denied),
+    .prefixes = answer_denied_prefixes_with_rates,
+    .prefix_count = COUNT(answer_denied_prefixes_with_rates),
+};
+
 static bool is_denied(const struct deny_list *list, struct span name)
 {
     const char *other = name.len < list->length_count ? list->names[name.len] : NULL;
@@ -90,7 +112,10 @@ static bool is_denied(const struct deny_list *list, struct span name)
         other += *other == ' ' ? 1 : 0;
     }
     for (size_t i = 0; i < list->prefix_count; i++) {
-        if (span_starts_with_nocase(name, list->prefixes[i]))
+        const struct span prefix = list->prefixes[i];
+
+        if (name.len >= prefix.len && (name.ptr[0] | ' ') == prefix.ptr[0] &&
+            span_starts_with_nocase(name, prefix))
             return true;
     }
     return false;
@@ -269,8 +294,7 @@ static void put_path(struct buf *out, const struct upstream_request *request,
     put_dialect_path(out, request, path);
 }
 
-static void put_request_head(const struct upstream_request *request, size_t body_len,
-                             struct buf *out)
+static void put_request_head(const struct upstream_request *request, struct buf *out)
 {
     const struct http_head *head = request->head;
     const struct tg_kind *kind = request->target->kind;
@@ -288,8 +312,27 @@ static void put_request_head(const struct upstream_request *request, size_t body
                    speech->auth != TG_AUTH_OF_KIND ? speech->auth : kind->auth);
     put_hops(out, request);
     buf_put_text(out, "Accept-Encoding: identity\r\nContent-Length: ");
-    buf_put_int(out, (int64_t)body_len);
-    buf_put(out, "\r\n\r\n", 4);
+}
+
+enum tg_status upstream_begin(const struct upstream_request *request, struct buf *ret_head)
+{
+    enum tg_status status;
+
+    buf_init(ret_head, HEAD_BYTES_MAX);
+    (void)buf_reserve(ret_head, HEAD_BYTES_USUAL); /* a failure sticks */
+    put_request_head(request, ret_head);
+    status = buf_status(ret_head);
+    if (status != TG_OK)
+        upstream_end_head(ret_head);
+    return status;
+}
+
+void upstream_end_head(struct buf *head)
+{
+    if (head->data != NULL)
+        explicit_bzero(head->data, head->size); /* the secret was in there */
+    buf_fini(head);
+    *head = (struct buf){ 0 };
 }
 
 /* --- the body -----------------------------------------------------------------------------------
@@ -321,21 +364,22 @@ static void add_patch(struct patches *patches, const struct patch *patch)
     patches->removed += patch->end - patch->start;
 }
 
-static void gather(const struct upstream_request *request, struct patches *patches)
+static void gather(const struct upstream_edits *edits, struct patches *patches)
 {
     patches->count = 0;
     patches->added = 0;
     patches->removed = 0;
-    assert(request->edit_count <= TG_EDITS_MAX);
-    for (int i = 0; i < request->edit_count; i++) {
-        const struct tg_edit *edit = &request->edits[i];
+    assert(edits->count >= 0);
+    assert(edits->count <= TG_EDITS_MAX);
+    for (int i = 0; i < edits->count; i++) {
+        const struct tg_edit *edit = &edits->edits[i];
 
         add_patch(patches,
                   &(struct patch){ edit->start, edit->end, span_of(edit->text, edit->text_len) });
     }
-    if (request->model.text.len > 0)
+    if (edits->model.text.len > 0)
         add_patch(patches,
-                  &(struct patch){ request->model.start, request->model.end, request->model.text });
+                  &(struct patch){ edits->model.start, edits->model.end, edits->model.text });
 }
 
 /* Make the changes by moving what stands before each: most are near the front. From the back, so
@@ -379,25 +423,24 @@ static enum tg_status build_anew(const struct patches *patches, struct span head
     return TG_OK;
 }
 
-enum tg_status upstream_build(const struct upstream_request *request, struct buf *body)
+enum tg_status upstream_finish(struct buf *head, const struct upstream_edits *edits,
+                               struct buf *body)
 {
-    AUTO(buf) head = { 0 };
     struct patches patches;
     enum tg_status status = TG_OK;
 
-    gather(request, &patches);
-    buf_init(&head, HEAD_BYTES_MAX);
-    put_request_head(request, buf_len(body) + patches.added - patches.removed, &head);
-    TRY(buf_status(&head));
-    if (buf_len(&head) + patches.added <= body->head) {
+    gather(edits, &patches);
+    buf_put_int(head, (int64_t)(buf_len(body) + patches.added - patches.removed));
+    buf_put(head, "\r\n\r\n", 4);
+    TRY(buf_status(head));
+    if (buf_len(head) + patches.added <= body->head) {
         patch_in_place(&patches, body);
-        body->head -= buf_len(&head);
-        memcpy(body->data + body->head, head.data + head.head, buf_len(&head));
+        body->head -= buf_len(head);
+        memcpy(body->data + body->head, head->data + head->head, buf_len(head));
     } else {
-        status = build_anew(&patches, buf_span(&head), body);
+        status = build_anew(&patches, buf_span(head), body);
     }
-    /* The secret was in there. */
-    explicit_bzero(head.data, head.size);
+    upstream_end_head(head);
     return status;
 }
 
@@ -412,19 +455,28 @@ static void put_status_line(int status, struct buf *out)
     buf_put(out, " \r\n", 3);
 }
 
-void upstream_put_answer_fields(const struct http_head *head, const struct tg_dialect *dialect,
-                                struct span request_id, struct buf *out)
+void upstream_put_answer_fields(const struct http_head *head,
+                                const struct upstream_answer_extras *extras, struct buf *out)
 {
     const struct span theirs = http_value(head, SPAN("x-request-id"));
+    const bool has_rates = rates_are_there(extras->rates);
 
+    (void)buf_reserve(out, HEAD_BYTES_USUAL); /* a failure sticks */
     put_status_line(head->status, out);
-    put_fields(head, &answer_deny, out);
+    put_fields(head, has_rates ? &answer_deny_with_rates : &answer_deny, out);
     if (theirs.len > 0)
         put_field(out, SPAN("x-upstream-request-id"), theirs);
-    put_field(out, SPAN("x-request-id"), request_id);
-    if ((dialect->flags & TG_DIALECT_REQUEST_ID) != 0 &&
+    put_field(out, SPAN("x-request-id"), extras->request_id);
+    if ((extras->dialect->flags & TG_DIALECT_REQUEST_ID) != 0 &&
         http_field(head, SPAN("request-id")) == NULL)
-        put_field(out, SPAN("request-id"), request_id);
+        put_field(out, SPAN("request-id"), extras->request_id);
+    if (has_rates)
+        rates_put(extras->rates, extras->dialect, out);
+    if (extras->max_output_tokens > 0) {
+        buf_put_text(out, "x-tollgate-max-tokens: ");
+        buf_put_int(out, extras->max_output_tokens);
+        buf_put(out, "\r\n", 2);
+    }
 }
 
 void upstream_put_answer_end(const struct upstream_answer_end *end, struct buf *out)

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "net/http.h"
+#include "quota/admit.h"
 #include "routing/target.h"
 #include "tollgate/provider.h"
 
@@ -18,8 +19,12 @@ struct upstream_request {
     struct span routed_model;    /* for a path that names the model */
     struct span query;           /* the client's; only known parameters go on */
     struct span installation_id; /* added to x-tollgate-hop */
+};
+
+/* What changes in the body on its way. */
+struct upstream_edits {
     const struct tg_edit *edits; /* sorted by start */
-    int edit_count;
+    int count;
     struct {
         size_t start; /* of the model's string in the body, with its quotes */
         size_t end;
@@ -27,19 +32,39 @@ struct upstream_request {
     } model;
 };
 
+/* Write the head of the request, but for its end, which tells how long the body is. It holds the
+ * provider's secret: upstream_end_head lets go of it.
+ *
+ * ret_head  initialised here
+ * Errors    TG_NO_MEMORY */
+TG_MUST_CHECK enum tg_status upstream_begin(const struct upstream_request *request,
+                                            struct buf *ret_head);
+/* Wipe and free a head. A zeroed one is fine. */
+void upstream_end_head(struct buf *head);
+
 /* Turn a client's body into a whole request to the provider: edits made, head put in front, in the
  * body's own head room where it fits.
  *
+ * head    of upstream_begin; its end is appended
  * body    the client's body, as the server hands it out; becomes the request
  * Errors  TG_NO_MEMORY */
-TG_MUST_CHECK enum tg_status upstream_build(const struct upstream_request *request,
-                                            struct buf *body);
+TG_MUST_CHECK enum tg_status upstream_finish(struct buf *head, const struct upstream_edits *edits,
+                                             struct buf *body);
+
+/* What we say in an answer's head beside what passes. */
+struct upstream_answer_extras {
+    struct span request_id;
+    const struct tg_dialect *dialect;
+    const struct admit_rate *rates; /* of the admission; NULL: none */
+    int64_t max_output_tokens;      /* that the output's maximum was lowered to; 0: it was not */
+};
 
 /* Append the status line and what passes of the provider's fields, with our request id; the
  * provider's own goes on as x-upstream-request-id, and as request-id as it came. In a dialect whose
- * clients look there, ours takes its place where the provider sent none. */
-void upstream_put_answer_fields(const struct http_head *head, const struct tg_dialect *dialect,
-                                struct span request_id, struct buf *out);
+ * clients look there, ours takes its place where the provider sent none. Where a minute's limit of
+ * ours applies, its numbers stand in place of the provider's. */
+void upstream_put_answer_fields(const struct http_head *head,
+                                const struct upstream_answer_extras *extras, struct buf *out);
 
 /* How the body that follows is framed, and what we say about the call. */
 struct upstream_answer_end {

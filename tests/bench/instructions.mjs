@@ -1,5 +1,7 @@
 // User instructions a call: callgrind's count of the whole process over two loads of different length,
-// the difference divided by the calls between them. Usage: node instructions.mjs OUT
+// the difference divided by the calls between them. Six limits apply to every call: tokens and money of a
+// month and requests of a minute, of the organization and of the team. Usage: node instructions.mjs OUT
+// LIMITS=0 leaves them out.
 import { spawn, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -58,6 +60,9 @@ for (const [name, simArgs, args] of [['plain 1 KB', [], []], ['stream of 50, bur
   writeFileSync(join(dir, 'secret'), 'sk-bench-secret-000000');
   tollgate('team', 'create', 'bench');
   tollgate('provider', 'add', 'openai', '--kind', 'openai', '--base-url', `http://127.0.0.1:${simPort}/v1`, '--secret-file', join(dir, 'secret'));
+  for (const scope of process.env.LIMITS === '0' ? [] : [['--organization'], ['--team', 'bench']])
+    for (const [metric, window, amount] of [['total_tokens', 'month', '100000000000'], ['cost', 'month', '1000000'], ['requests', 'minute', '100000000']])
+      tollgate('limit', 'set', ...scope, '--metric', metric, '--window', window, '--amount', amount);
   const keys = join(dir, 'keys');
   writeFileSync(keys, Array.from({ length: 10 }, (_, i) => tollgate('key', 'create', '--team', 'bench', '--name', `b${i}`)).join('\n') + '\n');
   const [few, many] = [await count(CALLS[0], args, simPort, keys), await count(CALLS[1], args, simPort, keys)];

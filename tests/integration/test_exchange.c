@@ -250,6 +250,7 @@ static void start_worker(int64_t short_ms)
         .book = &prices,
         .secrets = &ring,
         .ledger = book.ledger,
+        .admit = book.admit,
         .writer = book.writer,
         .connector = connector,
         .domain = domain,
@@ -289,6 +290,7 @@ static void setup_with(struct span models, int64_t short_ms)
     must(target_store_open(book.db, &ring, domain, &targets, &book.err));
     must(writer_start(book.db, book.path, &book.writer, &book.err));
     ledger_attach(book.ledger, book.writer);
+    admit_attach(book.admit, book.writer);
     sem_init(&committed, 0, 0);
     writer_add_hook(book.writer, &hook);
     upstream_start();
@@ -1277,14 +1279,17 @@ END_TEST
 
 START_TEST(a_key_is_told_what_it_is)
 {
-    char expected[256];
+    char expected[512];
 
     get("GET", "/api/v1/key", "");
     ck_assert_int_eq(http_status(&got), 401);
     get("GET", "/api/v1/key", key_secret);
     (void)snprintf(expected, sizeof(expected),
-                   "{\"data\":{\"label\":\"%s\",\"usage\":null,\"limit\":null,"
-                   "\"limit_remaining\":null,\"is_free_tier\":false,\"limits\":[]}}",
+                   "{\"data\":{\"label\":\"%s\",\"limit\":null,\"limit_remaining\":null,"
+                   "\"limit_reset\":null,\"usage\":null,\"usage_daily\":null,"
+                   "\"usage_weekly\":null,\"usage_monthly\":null,\"is_free_tier\":false,"
+                   "\"is_management_key\":false,\"expires_at\":null,\"limits\":[],"
+                   "\"has_more_limits\":false}}",
                    key_id);
     ck_assert_msg(strstr(got.text, expected) != NULL, "%s", got.text);
 }

@@ -3,6 +3,7 @@
  * whole. Method: a relay over a real connection, answers cut at every offset, on a loop turned by
  * hand. */
 #include "proxy/relay.h"
+#include "proxy/upstream.h"
 
 #include "providers/catalogue.h"
 #include "support/suites.h"
@@ -147,7 +148,9 @@ static void begin(const char *type, int64_t content_length, const char *coding)
     if (coding != NULL)
         head.fields[head.field_count++] =
             (struct http_field){ SPAN("content-encoding"), span_from(coding) };
-    relay_begin(&relay, &head, SPAN("call_1"));
+    relay_begin(
+        &relay, &head,
+        &(struct upstream_answer_extras){ .request_id = SPAN("call_1"), .dialect = relay.dialect });
 }
 
 static void feed(struct span bytes)
@@ -284,6 +287,99 @@ START_TEST(a_stream_ends_for_its_client_when_it_is_charged)
 }
 END_TEST
 
+/* --- messages --- */
+
+#define MESSAGE_EVENT(type, members) "event: " type "\ndata: {\"type\":\"" type "\"" members "}\n\n"
+#define M_START                                                                                    \
+    MESSAGE_EVENT("message_start", ",\"message\":{\"id\":\"m\",\"model\":\"c\",\"usage\":{"        \
+                                   "\"input_tokens\":9,\"output_tokens\":1}}")
+#define M_TEXT                                                                                     \
+    MESSAGE_EVENT("content_block_delta",                                                           \
+                  ",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"hello\"}")
+#define M_SO_FAR                                                                                   \
+    MESSAGE_EVENT("message_delta",                                                                 \
+                  ",\"delta\":{\"stop_reason\":null},\"usage\":{\"output_tokens\":3}")
+#define M_DELTA                                                                                    \
+    MESSAGE_EVENT("message_delta",                                                                 \
+                  ",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":5}")
+#define M_STOP  MESSAGE_EVENT("message_stop", "")
+#define M_PING  MESSAGE_EVENT("ping", "")
+#define M_ERROR MESSAGE_EVENT("error", ",\"error\":{\"type\":\"overloaded_error\"}")
+
+/* All of it reaches the client; this much of it before the charge. */
+static const struct {
+    const char *passes;
+    const char *waits;
+    int64_t output;
+} messages[] = {
+    { M_START M_PING M_TEXT M_TEXT, M_DELTA M_STOP, 5 },
+    { M_START M_TEXT, M_DELTA M_PING M_TEXT M_STOP, 5 },
+    { M_START M_TEXT M_SO_FAR M_TEXT, M_DELTA M_STOP, 5 },
+    { M_START M_TEXT, M_ERROR M_TEXT, 1 },
+    { M_START M_TEXT, M_DELTA "event: mess", 5 },
+    { M_START M_TEXT M_SO_FAR, "", 3 },
+};
+
+enum writing { LF, CRLF, COMMENTS, WRITINGS };
+
+/* The stream as it may be written. */
+static void write_stream(const char *stream, enum writing writing, struct buf *out)
+{
+    for (const char *at = stream; *at != '\0'; at++) {
+        if (writing == COMMENTS && *at != '\n' && (at == stream || at[-1] == '\n'))
+            buf_put_text(out, ": x\n");
+        if (writing == CRLF && *at == '\n')
+            buf_put_byte(out, '\r');
+        buf_put_byte(out, *at);
+    }
+    ck_assert(!out->failed);
+}
+
+static void run_message(struct span all, size_t passes, size_t cut)
+{
+    /* The LF of a CRLF that comes apart from its CR is part of what comes next. */
+    const bool is_split = passes > 0 && cut == passes - 1 && all.ptr[cut - 1] == '\r';
+    struct buf content;
+
+    ask("1.1");
+    buf_init(&content, 1 << 20);
+    relay.dialect = catalogue_dialect(SPAN("anthropic-messages"));
+    begin("text/event-stream; charset=utf-8", -1, NULL);
+    feed(span_of(all.ptr, cut));
+    feed(span_from_offset(all, cut));
+    relay_end(&relay, true);
+    settle_down();
+    ck_assert(!support_unchunk(body_so_far(), &content, NULL));
+    ck_assert_msg(span_equal(buf_span(&content), span_of(all.ptr, passes - (is_split ? 1 : 0))),
+                  "cut at %zu: early %.*s", cut, SPAN_ARG(buf_span(&content)));
+    release();
+    settle_down();
+    buf_clear(&content);
+    ck_assert(support_unchunk(body_so_far(), &content, NULL));
+    ck_assert_msg(span_equal(buf_span(&content), all), "cut at %zu: whole %.*s", cut,
+                  SPAN_ARG(buf_span(&content)));
+    buf_fini(&content);
+}
+
+START_TEST(a_message_ends_for_its_client_when_it_is_charged_however_it_is_written)
+{
+    for (int writing = LF; writing < WRITINGS; writing++) {
+        AUTO(buf) all = { 0 };
+        size_t passes;
+
+        buf_init(&all, 1 << 16);
+        write_stream(messages[_i].passes, (enum writing)writing, &all);
+        passes = buf_len(&all);
+        write_stream(messages[_i].waits, (enum writing)writing, &all);
+        for (size_t cut = 1; cut < buf_len(&all); cut++) {
+            run_message(buf_span(&all), passes, cut);
+            ck_assert_int_eq(answer.usage.count[TG_OUTPUT], messages[_i].output);
+            ck_assert_int_eq(answer.usage.count[TG_INPUT], 9);
+        }
+    }
+}
+END_TEST
+
 START_TEST(a_usage_record_without_its_blank_line_counts)
 {
     ask("1.1");
@@ -350,7 +446,9 @@ START_TEST(an_array_is_plain_where_no_stream_is)
     relay.dialect = catalogue_dialect(SPAN("gemini-generate"));
     if (_i == 0)
         request.flags = 0;
-    relay_begin(&relay, &head, SPAN("call_1"));
+    relay_begin(
+        &relay, &head,
+        &(struct upstream_answer_extras){ .request_id = SPAN("call_1"), .dialect = relay.dialect });
     feed(span_from(bodies[_i]));
     relay_end(&relay, true);
     settle_down();
@@ -687,6 +785,9 @@ Suite *suite(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, a_stream_ends_for_its_client_when_it_is_charged, 0,
                         sizeof(streams) / sizeof(streams[0]));
+    tcase_add_loop_test(tcase,
+                        a_message_ends_for_its_client_when_it_is_charged_however_it_is_written, 0,
+                        sizeof(messages) / sizeof(messages[0]));
     tcase_add_loop_test(tcase, a_usage_record_without_its_blank_line_counts, 0, 2);
     tcase_add_test(tcase, the_end_of_an_event_that_flowed_is_withheld);
     tcase_add_test(tcase, the_end_of_an_element_that_flowed_is_withheld);

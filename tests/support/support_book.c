@@ -96,13 +96,19 @@ enum tg_status support_book_try_open(struct support_book *book, bool with_writer
         status = migrate_run(book->db, tg_migrations, tg_migration_count, &applied, &book->err);
     if (status == TG_OK)
         status = ledger_open(book->db, &book->ledger, &book->recovered, &book->last_id, &book->err);
+    if (status == TG_OK)
+        status = admit_open(book->db, book->ledger, &book->admit, &book->err);
     if (status == TG_OK && with_writer)
         status = writer_start(book->db, book->path, &book->writer, &book->err);
-    if (status == TG_OK && with_writer)
+    if (status == TG_OK && with_writer) {
         ledger_attach(book->ledger, book->writer);
+        admit_attach(book->admit, book->writer);
+    }
     if (status != TG_OK) {
+        admit_close(book->admit);
         ledger_close(book->ledger);
         db_close(book->db);
+        book->admit = NULL;
         book->ledger = NULL;
         book->db = NULL;
     }
@@ -119,10 +125,12 @@ void support_book_open(struct support_book *book)
 void support_book_close_in(struct support_book *book, int64_t patience_ms)
 {
     writer_stop(book->writer, patience_ms);
+    admit_close(book->admit);
     ledger_close(book->ledger);
     if (book->writer == NULL)
         db_close(book->db);
     book->writer = NULL;
+    book->admit = NULL;
     book->ledger = NULL;
     book->db = NULL;
 }

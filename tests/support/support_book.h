@@ -3,6 +3,7 @@
 
 #include "ledger/ledger.h"
 #include "ledger/verify.h"
+#include "quota/admit.h"
 #include "store/db.h"
 #include "store/writer.h"
 
@@ -17,6 +18,7 @@ struct support_book {
     char path[BOOK_PATH_MAX + 16];
     struct db *db; /* the writer's once it runs */
     struct ledger *ledger;
+    struct admit *admit;
     struct writer *writer;
     int64_t recovered;
     int64_t last_id;

@@ -55,8 +55,24 @@ class Oracle {
 
 let oracle;
 
+/** A usage object in Anthropic's shape, from classes that do not overlap. */
+function anthropicUsage(classes, parts = []) {
+    const count = (name) => classes[name] ?? 0;
+
+    return {
+        input_tokens: count('input'), output_tokens: count('output'), cache_read_input_tokens: count('cache_read'),
+        cache_creation_input_tokens: count('cache_write') + count('cache_write_1h'),
+        cache_creation: { ephemeral_1h_input_tokens: count('cache_write_1h') },
+        server_tool_use: { web_search_requests: count('web_search') },
+        iterations: parts.map(({ model, classes: own }) => ({ type: 'message', ...(model && { model }),
+            ...anthropicUsage({ ...own, web_search: 0 }) })),
+    };
+}
+
 /** What ref_cost.py is asked about a line: its dialect there, and the usage in it. */
 function question(line) {
+    if (line.dialect === 'anthropic-messages')
+        return { dialect: 'anthropic', usage: anthropicUsage(line.classes, line.parts) };
     if (line.dialect.startsWith('gemini-'))
         return { dialect: 'gemini', usage: line.usage };
     return { dialect: 'openai-chat', usage: line.usage };

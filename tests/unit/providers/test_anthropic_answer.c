@@ -619,6 +619,14 @@ START_TEST(what_server_tools_did_belongs_to_the_answers_own_model)
     ck_assert_int_eq(answer.usage.count[TG_WEB_SEARCH], 3);
     ck_assert_int_eq(answer.iterations[0].usage.count[TG_WEB_SEARCH], 3);
     ck_assert_int_eq(answer.iterations[1].usage.count[TG_WEB_SEARCH], 0);
+    /* told inside, it would be told twice */
+    read_plain(
+        "{\"usage\":{\"input_tokens\":5,\"output_tokens\":7,\"iterations\":[{\"type\":\"message\","
+        "\"input_tokens\":5,\"output_tokens\":7,\"server_tool_use\":{\"web_search_requests\":9}}]}"
+        "}",
+        &answer);
+    ck_assert_int_eq(answer.usage.count[TG_WEB_SEARCH], 0);
+    ck_assert_int_eq(answer.iterations[0].usage.count[TG_WEB_SEARCH], 0);
 }
 END_TEST
 

@@ -235,6 +235,36 @@ START_TEST(adds_media_up_over_messages)
 }
 END_TEST
 
+/* What has a maximum of tokens is told from what has none. */
+START_TEST(knows_still_images_by_their_place_and_type)
+{
+    static const struct {
+        const char *part;
+        int64_t images;
+    } parts[] = {
+        { "{\"image_url\":{\"url\":\"data:image/png;base64,AAAA\"}}", 1 },
+        { "{\"image_url\":{\"url\":\"DATA:image\\/webp;base64,AAAA\"}}", 1 },
+        { "{\"image_url\":[\"data:image/png,A\",\"data:image/png,B\"]}", 2 },
+        { "{\"image_url\":{\"url\":\"data:application/pdf;base64,AAAA\"}}", 0 },
+        { "{\"image_url\":{\"url\":\"https://a/b.png\"}}", 0 },
+        { "{\"video_url\":{\"url\":\"data:image/png;base64,AAAA\"}}", 0 },
+        { "{\"file\":{\"file_data\":\"data:image/png;base64,AAAA\"}}", 0 },
+        { "{\"input_audio\":{\"data\":\"AAAA\"}}", 0 },
+    };
+
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        char body[BODY_MAX];
+        struct tg_request request;
+
+        snprintf(body, sizeof(body), "{\"model\":\"m\",\"messages\":[{\"content\":[%s]}]}",
+                 parts[i].part);
+        ck_assert_int_eq(read_body(body, &request), TG_OK);
+        ck_assert_msg(request.image_parts == parts[i].images, "%s", body);
+        ck_assert_int_le(request.image_parts, request.media_parts);
+    }
+}
+END_TEST
+
 /* --- refusals -----------------------------------------------------------------------------------
  */
 
@@ -521,6 +551,7 @@ Suite *suite(void)
     tcase_add_test(tc, cuts_a_long_user);
     tcase_add_loop_test(tc, counts_media_by_structure, 0, COUNT(media));
     tcase_add_test(tc, adds_media_up_over_messages);
+    tcase_add_test(tc, knows_still_images_by_their_place_and_type);
     tcase_add_loop_test(tc, refuses_and_names_the_field, 0, COUNT(refusals));
     tcase_add_test(tc, refuses_what_is_nested_too_deep);
     tcase_add_test(tc, takes_a_model_of_up_to_256_bytes);

@@ -119,11 +119,13 @@ static char base_path[] = "/v1";
 static struct target target;
 static struct tg_kind kind;
 static struct tg_dialect dialect;
+static struct upstream_edits changes;
 
 static void setup(void)
 {
     ck_assert_int_eq(secret_start(), TG_OK);
     head = (struct http_head){ .method = METHOD_POST };
+    changes = (struct upstream_edits){ 0 };
     kind = (struct tg_kind){ .auth = TG_AUTH_BEARER, .speaks = { { .dialect = "openai-chat" } } };
     dialect = (struct tg_dialect){ .name = "openai-chat", .upstream_path = "/chat/completions" };
     target = (struct target){ .kind = &kind, .base_path = base_path };
@@ -158,6 +160,7 @@ static const char *odd(const char *name)
 /* Build a request with `room` bytes in front of the body. ret: terminated, the caller's */
 static char *built(const struct upstream_request *request, const char *content, size_t room)
 {
+    struct buf front;
     struct buf body;
     char *text;
 
@@ -165,7 +168,9 @@ static char *built(const struct upstream_request *request, const char *content, 
     ck_assert_ptr_nonnull(buf_reserve(&body, room + strlen(content) + 1));
     body.head = body.tail = room;
     buf_put_text(&body, content);
-    ck_assert_int_eq(upstream_build(request, &body), TG_OK);
+    ck_assert_int_eq(upstream_begin(request, &front), TG_OK);
+    ck_assert_int_eq(upstream_finish(&front, &changes, &body), TG_OK);
+    ck_assert_ptr_null(front.data); /* the secret is gone with it */
     text = buf_take_string(&body);
     buf_fini(&body);
     ck_assert_ptr_nonnull(text);
@@ -389,15 +394,15 @@ START_TEST(edits_change_what_they_name_with_and_without_room)
     static const size_t rooms[] = { 0, 1, 6, 100, 150, 180, 190, 200, 4096 };
     const struct edit_case *c = &edits[_i];
     struct tg_edit edit = { .start = c->start, .end = c->end, .text_len = strlen(c->text) };
-    struct upstream_request request = plain_request();
+    const struct upstream_request request = plain_request();
     char length[64];
 
     memcpy(edit.text, c->text, edit.text_len);
-    request.edits = &edit;
-    request.edit_count = c->text[0] != '\0' ? 1 : 0;
-    request.model.start = c->model_start;
-    request.model.end = c->model_end;
-    request.model.text = span_from(c->model);
+    changes.edits = &edit;
+    changes.count = c->text[0] != '\0' ? 1 : 0;
+    changes.model.start = c->model_start;
+    changes.model.end = c->model_end;
+    changes.model.text = span_from(c->model);
     (void)snprintf(length, sizeof(length), "\r\nContent-Length: %zu\r\n", strlen(c->expected));
     for (int i = 0; i < COUNT(rooms); i++) {
         char *text = built(&request, c->body, rooms[i]);
@@ -420,7 +425,10 @@ static char *answer_head(void)
     char *text;
 
     buf_init(&out, 1 << 16);
-    upstream_put_answer_fields(&head, &dialect, SPAN("call_1"), &out);
+    upstream_put_answer_fields(
+        &head,
+        &(struct upstream_answer_extras){ .request_id = SPAN("call_1"), .dialect = &dialect },
+        &out);
     text = buf_take_string(&out);
     buf_fini(&out);
     ck_assert_ptr_nonnull(text);
