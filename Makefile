@@ -30,8 +30,8 @@ CFLAGS  := $(BASE_FLAGS) $(FLAGS_$(V))
 LDFLAGS := $(FLAGS_$(V)) $(LINK_$(V))
 LDLIBS  := -lsqlite3 -lmicrohttpd -lcurl -lssl -lcrypto -lcjson -lsodium -lpthread -lm
 
-# Money is computed without floating-point registers: a double in these files does not compile.
-MONEY_FILES := src/base/money.c src/pricing/cost.c
+# Money is computed without floating-point registers: a double in these files does not compile, nor link.
+MONEY_FILES := src/base/money.c $(wildcard src/pricing/*.c src/ledger/*.c src/metering/*.c)
 NO_FLOAT := -mgeneral-regs-only
 
 # llhttp: Debian 13 has a library, Debian 12 the C sources beside Node's module.
@@ -81,7 +81,11 @@ $(BIN): $(OUT)/obj/main/main.o $(LIB)
 	@echo "ld $@"
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# What the compiler would do in software is a double all the same.
+SOFT_FLOAT := __(add|sub|mul|div|neg|fix|fixuns|float|floatun|cmp|unord|eq|ne|lt|le|gt|ge|extend|trunc)[a-z]*[sdxt]f
 $(LIB): $(OBJ) $(GEN_OBJ) $(LLHTTP_OBJ)
+	@if nm -u $(MONEY_FILES:src/%.c=$(OUT)/obj/%.o) | grep -E '$(SOFT_FLOAT)'; then \
+	    echo "floating point near money" >&2; exit 1; fi
 	@rm -f $@ && ar rcs $@ $^
 
 $(OUT)/obj/%.o: src/%.c | deps-once
@@ -183,12 +187,13 @@ instructions: deps
 ## make fuzz           every target for T seconds
 T ?= 60
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SRC := $(wildcard src/base/*.c src/providers/*.c) tests/support/support_json_oracle.c
+FUZZ_SRC := $(wildcard src/base/*.c src/providers/*.c src/store/*.c) src/ledger/account.c \
+            src/policy/zone.c src/policy/period.c tests/support/support_json_oracle.c
 build/fuzz/%: tests/fuzz/fuzz_%.c $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@clang-14 -std=gnu17 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	    -Iinclude -Isrc -Itests -o $@ $^ -lcjson -lsodium -lpthread
+	    -Iinclude -Isrc -Itests -o $@ $^ -lcjson -lsodium -lsqlite3 -lpthread
 fuzz: $(FUZZ:%=build/fuzz/%)
 	@for t in $(FUZZ); do mkdir -p build/fuzz/corpus/$$t; \
 	    build/fuzz/$$t -max_total_time=$(T) -verbosity=0 -print_final_stats=1 build/fuzz/corpus/$$t tests/fuzz/corpus/$$t; done
@@ -241,8 +246,8 @@ check: deps layers
 
 # ThreadSanitizer over what has threads; the rest it would only slow down.
 THREADED_UNIT := net/loop base/log snapshot
-THREADED := writer reader ledger net/client net/connector integration/accounts server relay exchange \
-            admin daemon
+THREADED := writer reader ledger net/client net/connector net/fetch integration/accounts server relay exchange \
+            admin daemon refresh
 .PHONY: check-threads
 check-threads:
 	@$(MAKE) V=tsan -j$(JOBS) all build/tsan/unit_tests build/tsan/integration_tests build/tsan/sim
@@ -257,6 +262,8 @@ check-long: deps tidy
 	@CK_TIMEOUT_MULTIPLIER=10 ASAN_OPTIONS=detect_leaks=1 $(MAKE) V=asan check-unit
 	@CK_TIMEOUT_MULTIPLIER=10 ASAN_OPTIONS=detect_leaks=1 $(MAKE) V=asan check-integration check-e2e
 	@$(MAKE) check-threads
+	@$(MAKE) V=release all build/release/integration_tests
+	@COUNT=1000000 OUT=build/release CK_RUN_SUITE=prices CK_RUN_CASE=reference build/release/integration_tests
 	@$(MAKE) crash COUNT=300
 	@$(MAKE) crash-control
 
@@ -275,9 +282,12 @@ install: build/tollgate
 $(OUT)/ledger_bench: tests/bench/ledger.c $(LIB)
 	$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $@ $^ $(LDLIBS)
 
+$(OUT)/book_bench: tests/bench/book.c $(LIB)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $@ $^ $(LDLIBS)
+
 # --- what a machine needs ----------------------------------------------------------------------
 APT := gcc make pkg-config libc6-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev \
-       libcjson-dev libsodium-dev check ca-certificates
+       libcjson-dev libsodium-dev check ca-certificates tzdata
 APT_TEST := nodejs npm python3 nginx-light haproxy strace faketime curl openssl procps valgrind \
        clang-14 libclang-rt-14-dev clang-format clang-tidy
 LLHTTP_APT := $(shell apt-cache show libllhttp-dev >/dev/null 2>&1 && echo libllhttp-dev || echo node-llhttp)

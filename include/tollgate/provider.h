@@ -320,8 +320,10 @@ struct tg_kind {
     const char *output_field;                      /* that bounds a chat's output: "max_tokens" or
                                                       "max_completion_tokens"; NULL: the former */
     int64_t added_tokens;                          /* the provider adds to every prompt, at most */
-    int64_t image_tokens_max;                      /* one image counts for, at most, with any of its
-                                                      models; 0: not known */
+    const char *models_path;  /* of its own list of models, behind base_url; NULL: "/models"; "": it
+                                 has none */
+    int64_t image_tokens_max; /* one image counts for, at most, with any of its
+                                 models; 0: not known */
 };
 
 #endif

@@ -1,11 +1,15 @@
 #include "admin/api.h"
 
 #include "admin/calls.h"
+#include "admin/explain.h"
 #include "admin/holds.h"
 #include "admin/keys.h"
+#include "admin/limits.h"
 #include "admin/models.h"
+#include "admin/prices.h"
 #include "admin/problem.h"
 #include "admin/providers.h"
+#include "admin/refusals.h"
 #include "admin/session.h"
 #include "admin/system.h"
 #include "admin/teams.h"
@@ -49,6 +53,17 @@ const struct api_route api_routes[] = {
     { "POST", "/api/v1/keys/{id}/rotate", TEAMS, API_MAY_HAVE_BODY, keys_rotate },
     { "POST", "/api/v1/keys/{id}/revoke", TEAMS, API_MAY_HAVE_BODY, keys_revoke },
 
+    { "GET", "/api/v1/limits", ALL, API_NO_BODY, limits_list },
+    { "POST", "/api/v1/limits", MONEY, API_NEEDS_BODY, limits_create },
+    { "PUT", "/api/v1/limits", MONEY, API_NEEDS_BODY, limits_set },
+    { "GET", "/api/v1/limits/{id}", ALL, API_NO_BODY, limits_get },
+    { "PATCH", "/api/v1/limits/{id}", MONEY, API_NEEDS_BODY, limits_update },
+    { "DELETE", "/api/v1/limits/{id}", MONEY, API_NO_BODY, limits_delete },
+    { "PUT", "/api/v1/limits/{id}/override", MONEY, API_NEEDS_BODY, limits_override },
+    { "GET", "/api/v1/limits/{id}/events", ALL, API_NO_BODY, limits_events },
+    { "GET", "/api/v1/refusals", ALL, API_NO_BODY, refusals_list },
+    { "GET", "/api/v1/explain", ALL, API_NO_BODY, explain_get },
+
     { "GET", "/api/v1/providers", AUDITORS, API_NO_BODY, providers_list },
     { "POST", "/api/v1/providers", ADMINS, API_NEEDS_BODY, providers_create },
     { "GET", "/api/v1/provider-kinds", AUDITORS, API_NO_BODY, providers_kinds },
@@ -57,6 +72,15 @@ const struct api_route api_routes[] = {
     { "DELETE", "/api/v1/providers/{id}", ADMINS, API_NO_BODY, providers_delete },
     { "POST", "/api/v1/providers/{id}/test", ADMINS, API_MAY_HAVE_BODY, providers_test },
 
+    { "GET", "/api/v1/prices", AUDITORS, API_NO_BODY, prices_list },
+    { "POST", "/api/v1/prices", MONEY, API_NEEDS_BODY, prices_create },
+    { "GET", "/api/v1/prices/match", AUDITORS, API_NO_BODY, prices_match },
+    { "POST", API_IMPORT_PATH, MONEY, API_NEEDS_BODY, prices_import },
+    { "GET", "/api/v1/prices/markups", AUDITORS, API_NO_BODY, prices_list_markups },
+    { "POST", "/api/v1/prices/markups", MONEY, API_NEEDS_BODY, prices_create_markup },
+    { "DELETE", "/api/v1/prices/markups/{id}", MONEY, API_NO_BODY, prices_close_markup },
+    { "GET", "/api/v1/prices/{id}", AUDITORS, API_NO_BODY, prices_get },
+    { "DELETE", "/api/v1/prices/{id}", MONEY, API_NO_BODY, prices_close },
     { "GET", "/api/v1/models", AUDITORS, API_NO_BODY, models_list },
     { "GET", "/api/v1/models/{id}", AUDITORS, API_NO_BODY, models_get },
     { "PATCH", "/api/v1/models/{id}", OWNERS, API_NEEDS_BODY, models_update },
@@ -65,6 +89,7 @@ const struct api_route api_routes[] = {
     { "GET", "/api/v1/calls/{id}", ALL, API_NO_BODY, calls_get },
     { "POST", "/api/v1/calls/{id}/reconcile", MONEY, API_NEEDS_BODY, calls_reconcile },
     { "GET", "/api/v1/holds", ALL, API_NO_BODY, holds_list },
+    { "POST", "/api/v1/unreconciled/release", MONEY, API_NEEDS_BODY, holds_release },
     { "GET", "/api/v1/usage", ALL, API_NO_BODY, usage_get },
 
     { "GET", "/api/v1/tokens", ADMINS, API_NO_BODY, tokens_list },

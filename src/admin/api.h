@@ -6,39 +6,63 @@
 #include "net/daemon.h"
 #include "policy/token.h"
 
+#include <pthread.h>
+
 /* The REST API of the admin listener: one table of routes, each with the roles that may use it;
  * what the table does not name is refused. Handlers read through the reader pool and write through
  * jobs of the ledger writer; they hold no rules of their own.
  *
  * Thread: any number at once, the daemon's. */
 
+struct admit;
 struct keyring;
+struct price_store;
 struct ledger;
 struct model_store;
 struct reader_pool;
 struct secret_ring;
+struct snapshot;
+struct snapshot_domain;
 struct target_store;
 struct token_gate;
 struct writer;
 
 #define API_BODY_MAX         ((size_t)1 << 20)
+#define API_IMPORT_PATH      "/api/v1/prices/import"
+#define API_IMPORT_MAX       ((size_t)4 << 20) /* a whole price map, as a JSON string */
 #define API_ANSWER_MAX       ((size_t)64 << 20)
 #define API_ARENA_MAX        ((size_t)8 << 20)
 #define API_PAGE_DEFAULT     50
 #define API_POINTER_SIZE     64
 #define API_TEST_DEADLINE_MS 10000
 
+/* A place among the readers of what the worker loops read, for one request at a time. */
+struct api_view {
+    struct snapshot_domain *domain;
+    int reader;
+    pthread_mutex_t lock;
+};
+
 /* What it stands on; all of it outlives the daemon. */
 struct api_parts {
     struct reader_pool *readers;
     struct writer *writer;
     struct ledger *ledger;
+    struct admit *admit;
     struct keyring *keyring;      /* NULL: no worker loops run */
     struct target_store *targets; /* likewise */
-    struct model_store *models;   /* likewise */
+    struct price_store *prices;
+    struct model_store *models;  /* likewise */
+    const struct snapshot *book; /* of struct book; likewise */
+    struct api_view *view;       /* of targets and book; likewise */
     const struct secret_ring *ring;
     struct token_gate *gate;
     const char *database_path;
+    const char *ca_file; /* of the authorities that providers are checked by; NULL: the system's */
+    /* Told after each change of a provider, so that its list of models is fetched. May be NULL.
+     * Any thread. */
+    void (*provider_changed)(void *context);
+    void *provider_changed_context;
     /* A fresh time id for an adjustment, unlike any that a worker gives. Any thread. */
     int64_t (*next_id)(void *context);
     void *next_id_context;

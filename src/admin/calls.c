@@ -4,6 +4,7 @@
 #include "base/money.h"
 #include "base/try.h"
 #include "ledger/call.h"
+#include "metering/price_store.h"
 #include "pricing/price.h"
 #include "store/reader.h"
 
@@ -13,7 +14,6 @@
 #define HTTP_STATUS_MAX 999
 #define MS_PER_SECOND   1000
 #define MS_PER_HOUR     3600000
-#define PUSD_DIGITS     12
 
 /* --- the parts of a charge -------------------------------------------------------------------- */
 
@@ -23,14 +23,6 @@ static void put_id(struct json_writer *w, const char *name, int64_t id)
 
     id_format_call(id, text);
     json_string(w, name, text);
-}
-
-static void put_optional(struct json_writer *w, const char *name, struct span text)
-{
-    if (text.len > 0)
-        json_text(w, name, text);
-    else
-        json_null(w, name);
 }
 
 static void put_usage(struct json_writer *w, const struct tg_usage *usage)
@@ -43,7 +35,7 @@ static void put_usage(struct json_writer *w, const struct tg_usage *usage)
     json_close_object(w);
 }
 
-static void put_flags(struct json_writer *w, uint32_t flags)
+void calls_put_flags(struct json_writer *w, uint32_t flags)
 {
     json_open_array(w, "flags");
     for (int bit = 0; call_flag_name(bit) != NULL; bit++) {
@@ -80,7 +72,7 @@ static void put_charge(struct json_writer *w, const struct call_entry *entry)
     json_text(w, "dialect", entry->dialect);
     json_text(w, "provider", entry->provider);
     json_text(w, "model", entry->model);
-    put_optional(w, "served_model", entry->served_model);
+    json_optional(w, "served_model", entry->served_model);
     json_bool(w, "stream", (row->flags & LEDGER_STREAM) != 0);
     put_int_from(w, "status", row->http_status, 1);
     json_string(w, "outcome", ledger_outcome_name(row->outcome));
@@ -91,7 +83,7 @@ static void put_charge(struct json_writer *w, const struct call_entry *entry)
     json_money(w, "cost", row->cost_nusd);
     json_money(w, "provider_cost", row->provider_cost_nusd);
     json_string(w, "source", ledger_source_name(row->source));
-    put_flags(w, row->flags);
+    calls_put_flags(w, row->flags);
     put_int_from(w, "ttft_ms", row->ttft_ms, 0);
     json_int(w, "total_ms", row->total_ms);
 }
@@ -167,34 +159,10 @@ struct receipt {
     struct db *db;
     struct json_writer w;
     const struct charge_row *row;
+    const struct call_entry *entry;
     __int128 sum_pusd;  /* of the parts that are whole pico-USD */
-    bool has_fractions; /* a price by the second or the hour has left a fraction */
+    bool has_fractions; /* a factor, or a price by the second or the hour, has left a fraction */
 };
-
-/* USD with up to 12 decimals: what a price or a product is, before the one rounding. */
-static void put_pusd(struct json_writer *w, const char *name, __int128 pusd)
-{
-    const bool is_negative = pusd < 0;
-    __int128 rest = is_negative ? -pusd : pusd;
-    char text[56];
-    char *at = text + sizeof(text) - 1;
-    bool has_digit = false;
-
-    *at = '\0';
-    for (int digit = 0; digit <= PUSD_DIGITS || rest > 0; digit++) {
-        const int value = (int)(rest % 10);
-
-        rest /= 10;
-        if (digit == PUSD_DIGITS && has_digit)
-            *--at = '.';
-        has_digit = has_digit || value != 0 || digit >= PUSD_DIGITS;
-        if (has_digit)
-            *--at = (char)('0' + value);
-    }
-    if (is_negative)
-        *--at = '-';
-    json_string(w, name, at);
-}
 
 static int per_of(enum tg_class class, struct span unit_name)
 {
@@ -208,6 +176,45 @@ static int per_of(enum tg_class class, struct span unit_name)
     return per == COST_PER_HOUR ? MS_PER_HOUR : 1;
 }
 
+/* By which rule the book finds the price's model now: from the name that the answer gave, or from
+ * the one that was asked for. NULL: by none any more. */
+static const char *rule_of(const struct receipt *receipt, const struct call_rate *rate)
+{
+    const struct span names[] = { receipt->entry->served_model, receipt->entry->model };
+    AUTO(price_stay) stay = price_stay_begin(receipt->call->parts->prices);
+    const struct book_model *priced = book_find(stay.book, rate->provider, rate->model);
+
+    for (int i = 0; priced != NULL && i < 2; i++) {
+        struct match_found found;
+
+        if (names[i].len > 0 && book_match(stay.book, rate->provider, names[i], &found) == priced)
+            return match_rule_name(found.rule);
+    }
+    return NULL;
+}
+
+static void put_row(struct receipt *receipt, const struct call_rate *rate)
+{
+    struct json_writer *w = &receipt->w;
+
+    json_open_object(w, "price");
+    if (rate->price_id > 0)
+        json_int(w, "id", rate->price_id);
+    else
+        json_null(w, "id"); /* an owner's ceiling price */
+    json_optional(w, "provider", rate->provider);
+    json_optional(w, "model", rate->model);
+    json_optional(w, "tier", rate->tier);
+    json_int(w, "ctx_min", rate->ctx_min);
+    json_optional(w, "variant", rate->variant);
+    json_optional(w, "utc_window", rate->utc_window);
+    json_time(w, "valid_from", rate->valid_from_ms);
+    json_time(w, "valid_until", rate->valid_until_ms == PRICE_FOREVER ? 0 : rate->valid_until_ms);
+    json_optional(w, "origin", rate->origin);
+    json_string(w, "rule", rule_of(receipt, rate));
+    json_close_object(w);
+}
+
 static enum tg_status on_rate(void *context, const struct call_rate *rate)
 {
     struct receipt *receipt = context;
@@ -215,6 +222,7 @@ static enum tg_status on_rate(void *context, const struct call_rate *rate)
     enum tg_class class = TG_INPUT;
     char name[64];
     __int128 product;
+    __int128 divisor;
     int per;
 
     account_copy_text(rate->class, name, sizeof(name));
@@ -222,25 +230,25 @@ static enum tg_status on_rate(void *context, const struct call_rate *rate)
         return err_set(&receipt->call->err, TG_CORRUPT, "a charge has a price of an unknown class");
     per = per_of(class, rate->unit);
     product = (__int128)receipt->row->usage.count[class] * rate->unit_price_pusd;
-    receipt->has_fractions = receipt->has_fractions || product % per != 0;
-    receipt->sum_pusd += product / per;
+    if (rate->factor_den != 0)
+        product *= rate->factor_num;
+    divisor = rate->factor_den != 0 ? (__int128)per * rate->factor_den : per;
+    receipt->has_fractions = receipt->has_fractions || product % divisor != 0;
+    receipt->sum_pusd += product / divisor;
     json_open_object(w, NULL);
     json_string(w, "class", name);
     json_int(w, "count", receipt->row->usage.count[class]);
-    put_pusd(w, "unit_price", rate->unit_price_pusd);
-    put_optional(w, "unit", rate->unit);
-    put_pusd(w, "product", product / per);
-    json_open_object(w, "price");
-    if (rate->price_id > 0)
-        json_int(w, "id", rate->price_id);
-    else
-        json_null(w, "id"); /* an owner's ceiling price */
-    put_optional(w, "provider", rate->provider);
-    put_optional(w, "model", rate->model);
-    put_optional(w, "tier", rate->tier);
-    json_int(w, "ctx_min", rate->ctx_min);
-    json_time(w, "valid_from", rate->valid_from_ms);
-    json_close_object(w);
+    json_pusd(w, "unit_price", rate->unit_price_pusd);
+    json_optional(w, "unit", rate->unit);
+    if (rate->factor_den != 0) {
+        char factor[64];
+
+        (void)snprintf(factor, sizeof(factor), "%lld/%lld", (long long)rate->factor_num,
+                       (long long)rate->factor_den);
+        json_string(w, "factor", factor);
+    }
+    json_pusd(w, "product", product / divisor);
+    put_row(receipt, rate);
     json_close_object(w);
     return TG_OK;
 }
@@ -255,7 +263,7 @@ static enum tg_status put_sum(struct receipt *receipt)
         TRY(call_rates(receipt->db, receipt->row->rate_set_id, on_rate, receipt,
                        &receipt->call->err));
     json_close_array(w);
-    put_pusd(w, "exact", receipt->sum_pusd);
+    json_pusd(w, "exact", receipt->sum_pusd);
     json_bool(w, "exact_is_cut", receipt->has_fractions);
     json_string(w, "rounding", "once, half to even, to 9 decimals");
     json_money(w, "charged", receipt->row->cost_nusd);
@@ -298,10 +306,10 @@ static enum tg_status put_detail(struct receipt *receipt)
         json_raw(w, "raw_usage", detail.raw_usage);
     else
         json_text(w, "raw_usage", detail.raw_usage);
-    put_optional(w, "response_id", detail.response_id);
-    put_optional(w, "upstream_request_id", detail.upstream_request_id);
-    put_optional(w, "client", detail.client);
-    put_optional(w, "error", detail.error);
+    json_optional(w, "response_id", detail.response_id);
+    json_optional(w, "upstream_request_id", detail.upstream_request_id);
+    json_optional(w, "client", detail.client);
+    json_optional(w, "error", detail.error);
     return TG_OK;
 }
 
@@ -340,10 +348,11 @@ static enum tg_status on_receipt(void *context, const struct call_entry *entry)
     struct json_writer *w = &receipt->w;
 
     receipt->row = &entry->row;
+    receipt->entry = entry;
     api_begin(receipt->call, w);
     json_open_object(w, NULL);
     put_charge(w, entry);
-    put_optional(w, "tier", entry->tier);
+    json_optional(w, "tier", entry->tier);
     json_int(w, "prompt_tokens", entry->row.usage.prompt_tokens);
     json_int(w, "reasoning_tokens", entry->row.usage.reasoning_tokens);
     put_hold(w, &entry->row);

@@ -52,7 +52,7 @@ static enum tg_status fail_kind(struct api_call *call, bool is_query,
 
 static bool take_null(const struct input_field *field)
 {
-    if (!field->may_be_null || field->kind == INPUT_BOOL)
+    if (!field->may_be_null)
         return false;
     if (field->kind == INPUT_TEXT || field->kind == INPUT_JSON)
         *(struct span *)field->ret = SPAN_EMPTY;

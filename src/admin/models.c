@@ -137,8 +137,8 @@ enum tg_status models_get(struct api_call *call)
 {
     AUTO(reader) reader = { 0 };
     struct model_entry entry;
-    struct span provider;
-    struct span name;
+    struct span provider = SPAN_EMPTY;
+    struct span name = SPAN_EMPTY;
     struct json_writer w;
 
     TRY(input_query(call, NULL, 0));

@@ -235,6 +235,8 @@ static enum tg_status change(struct api_call *call, enum provider_action action)
     if (action != PROVIDER_DELETE)
         TRY(read_input(call, is_new, &job.input));
     TRY(api_change(call, &job.account));
+    if (call->parts->provider_changed != NULL)
+        call->parts->provider_changed(call->parts->provider_changed_context);
     if (action == PROVIDER_DELETE) {
         api_no_content(call);
         return TG_OK;
@@ -288,13 +290,15 @@ enum tg_status providers_test(struct api_call *call)
 {
     AUTO(probe) probe = { 0 };
     AUTO(probe_result) result = { 0 };
+    const struct probe_options options = { .deadline_ms = API_TEST_DEADLINE_MS,
+                                           .ca_file = call->parts->ca_file };
     struct err why = { 0 };
     struct json_writer w;
     enum tg_status status;
 
     TRY(input_body(call, NULL, 0));
     TRY(prepare(call, &probe));
-    status = probe_run(&probe, API_TEST_DEADLINE_MS, &result, &why);
+    status = probe_run(&probe, &options, &result, &why);
     if (status == TG_OK)
         TRY(store_models(call, buf_span(&result.models)));
     api_begin(call, &w);

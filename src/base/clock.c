@@ -22,8 +22,17 @@ static int64_t system_monotonic_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static const struct clock_source system_clock = { system_wall_ms, system_monotonic_us };
-static struct clock_source current = { system_wall_ms, system_monotonic_us };
+static int64_t system_boot_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static const struct clock_source system_clock = { system_wall_ms, system_monotonic_us,
+                                                  system_boot_ms };
+static struct clock_source current = { system_wall_ms, system_monotonic_us, system_boot_ms };
 
 void clock_use(const struct clock_source *source)
 {
@@ -38,6 +47,11 @@ int64_t clock_wall_ms(void)
 int64_t clock_monotonic_us(void)
 {
     return current.monotonic_us();
+}
+
+int64_t clock_boot_ms(void)
+{
+    return current.boot_ms != NULL ? current.boot_ms() : current.monotonic_us() / 1000;
 }
 
 /* The next two count years from March, so that the leap day is the last of its year, and in eras of

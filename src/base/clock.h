@@ -10,12 +10,16 @@
 struct clock_source {
     int64_t (*wall_ms)(void);
     int64_t (*monotonic_us)(void);
+    int64_t (*boot_ms)(void); /* NULL: the monotonic clock in ms */
 };
 
 void clock_use(const struct clock_source *source);
 
 int64_t clock_wall_ms(void);
 int64_t clock_monotonic_us(void);
+/* Ms since the machine was started, the time that it was suspended included, which the monotonic
+ * clock leaves out. Nobody can set it. */
+int64_t clock_boot_ms(void);
 
 /* "2026-11-24T17:30:00.123Z" and its terminator. */
 #define CLOCK_RFC3339_SIZE 25

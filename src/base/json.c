@@ -8,8 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define PUSD_DIGITS 12
-
 /* --- reading ---
  * cJSON takes more than JSON is (any control byte as a blank, "01", raw line ends in strings) and
  * does not say whether it failed for the text or for memory. So the text is checked first, without
@@ -470,26 +468,10 @@ void json_money(struct json_writer *w, const char *name, int64_t nusd)
 
 void json_pusd(struct json_writer *w, const char *name, __int128 pusd)
 {
-    const bool is_negative = pusd < 0;
-    __int128 rest = is_negative ? -pusd : pusd;
-    char text[56];
-    char *at = text + sizeof(text) - 1;
-    bool has_digit = false;
+    char text[MONEY_PUSD_TEXT_SIZE];
 
-    *at = '\0';
-    for (int digit = 0; digit <= PUSD_DIGITS || rest > 0; digit++) {
-        const int value = (int)(rest % 10);
-
-        rest /= 10;
-        if (digit == PUSD_DIGITS && has_digit)
-            *--at = '.';
-        has_digit = has_digit || value != 0 || digit >= PUSD_DIGITS;
-        if (has_digit)
-            *--at = (char)('0' + value);
-    }
-    if (is_negative)
-        *--at = '-';
-    json_string(w, name, at);
+    money_format_pusd(pusd, text);
+    json_string(w, name, text);
 }
 
 void json_time(struct json_writer *w, const char *name, int64_t wall_ms)

@@ -1,6 +1,7 @@
 #include "base/money.h"
 
-#define DECIMALS 9
+#define DECIMALS      9
+#define PUSD_DECIMALS 12
 
 void money_format(int64_t nusd, char text[MONEY_TEXT_SIZE])
 {
@@ -39,7 +40,7 @@ static size_t count_digits(struct span s)
 }
 
 /* Split an unsigned amount into its whole part and its decimals. */
-static bool split(struct span text, struct span *ret_whole, struct span *ret_decimals)
+static bool split(struct span text, size_t most, struct span *ret_whole, struct span *ret_decimals)
 {
     const size_t whole = count_digits(text);
 
@@ -50,7 +51,7 @@ static bool split(struct span text, struct span *ret_whole, struct span *ret_dec
     if (whole == text.len)
         return true;
     *ret_decimals = span_from_offset(text, whole + 1);
-    return text.ptr[whole] == '.' && ret_decimals->len >= 1 && ret_decimals->len <= DECIMALS &&
+    return text.ptr[whole] == '.' && ret_decimals->len >= 1 && ret_decimals->len <= most &&
            count_digits(*ret_decimals) == ret_decimals->len;
 }
 
@@ -68,7 +69,7 @@ enum tg_status money_parse(struct span text, int64_t *ret_nusd)
     struct span decimals;
     int64_t negated = 0;
 
-    if (!split(is_negative ? span_from_offset(text, 1) : text, &whole, &decimals))
+    if (!split(is_negative ? span_from_offset(text, 1) : text, DECIMALS, &whole, &decimals))
         return TG_INVALID;
     for (size_t i = 0; i < whole.len; i++)
         if (!append(&negated, whole.ptr[i] - '0'))
@@ -80,6 +81,50 @@ enum tg_status money_parse(struct span text, int64_t *ret_nusd)
         return TG_OUT_OF_RANGE;
     *ret_nusd = negated;
     return TG_OK;
+}
+
+enum tg_status money_parse_pusd(struct span text, int64_t *ret_pusd)
+{
+    struct span whole;
+    struct span decimals;
+    int64_t negated = 0;
+
+    if (!split(text, PUSD_DECIMALS, &whole, &decimals))
+        return TG_INVALID;
+    for (size_t i = 0; i < whole.len; i++)
+        if (!append(&negated, whole.ptr[i] - '0'))
+            return TG_OUT_OF_RANGE;
+    for (size_t i = 0; i < PUSD_DECIMALS; i++)
+        if (!append(&negated, i < decimals.len ? decimals.ptr[i] - '0' : 0))
+            return TG_OUT_OF_RANGE;
+    if (__builtin_sub_overflow(0, negated, &negated))
+        return TG_OUT_OF_RANGE;
+    *ret_pusd = negated;
+    return TG_OK;
+}
+
+void money_format_pusd(__int128 pusd, char text[MONEY_PUSD_TEXT_SIZE])
+{
+    const bool is_negative = pusd < 0;
+    unsigned __int128 rest = is_negative ? -(unsigned __int128)pusd : (unsigned __int128)pusd;
+    char digits[MONEY_PUSD_TEXT_SIZE];
+    size_t at = sizeof(digits);
+    bool has_digit = false;
+
+    for (int digit = 0; digit <= PUSD_DECIMALS || rest > 0; digit++) {
+        const int value = (int)(rest % 10);
+
+        rest /= 10;
+        if (digit == PUSD_DECIMALS && has_digit)
+            digits[--at] = '.';
+        has_digit = has_digit || value != 0 || digit >= PUSD_DECIMALS;
+        if (has_digit)
+            digits[--at] = (char)('0' + value);
+    }
+    if (is_negative)
+        digits[--at] = '-';
+    memcpy(text, digits + at, sizeof(digits) - at);
+    text[sizeof(digits) - at] = '\0';
 }
 
 enum tg_status money_add(int64_t a_nusd, int64_t b_nusd, int64_t *ret_nusd)

@@ -23,6 +23,16 @@ void money_format(int64_t nusd, char text[MONEY_TEXT_SIZE]);
  * Errors  TG_INVALID: not such a number; TG_OUT_OF_RANGE: beyond int64 nusd */
 TG_MUST_CHECK enum tg_status money_parse(struct span text, int64_t *ret_nusd);
 
+/* Write pusd as USD with up to 12 decimals, as money_format does: what a price or a product is,
+ * before it is rounded. */
+#define MONEY_PUSD_TEXT_SIZE 56
+void money_format_pusd(__int128 pusd, char text[MONEY_PUSD_TEXT_SIZE]);
+
+/* Read USD with up to 12 decimals, as money_parse does; 0 or more.
+ *
+ * Errors  as money_parse */
+TG_MUST_CHECK enum tg_status money_parse_pusd(struct span text, int64_t *ret_pusd);
+
 /* a + b.
  *
  * Errors  TG_OUT_OF_RANGE: the sum is beyond int64 */

@@ -40,11 +40,17 @@ static const char adjustments_tail[] =
 static const char rates_sql[] =
     "SELECT json_extract(each.value, '$[0]'), json_extract(each.value, '$[1]'), "
     "json_extract(each.value, '$[2]'), p.provider, p.model, p.unit, p.tier, p.ctx_min, "
-    "p.valid_from_ms FROM rate_set, json_each(rate_set.rates) AS each LEFT JOIN price AS p "
+    "p.valid_from_ms, p.valid_until_ms, p.variant, p.utc_window, p.origin, "
+    "json_extract(each.value, '$[3]'), json_extract(each.value, '$[4]') FROM rate_set, "
+    "json_each(rate_set.rates) AS each LEFT JOIN price AS p "
     "ON p.id = json_extract(each.value, '$[1]') WHERE rate_set.id = ?1 /* scan */";
 static const char detail_sql[] =
     "SELECT raw_usage, response_id, upstream_request_id, client, error "
     "FROM charge_detail WHERE charge_id = ?1";
+static const char unreconciled_sql[] =
+    "SELECT id FROM charge AS c WHERE outcome = 3 AND kind = 0 AND id > ?1 AND id < ?2 "
+    "AND (?3 = 0 OR team_id = ?3) AND NOT EXISTS (SELECT 1 FROM charge AS a "
+    "WHERE a.adjusts_id = c.id AND a.outcome = 3) ORDER BY id LIMIT ?4";
 static const char holds_sql[] =
     "SELECT id, call_id, input_bound, output_bound, amount_nusd, flags, "
     "(SELECT public_id FROM team WHERE team.id = hold.team_id), "
@@ -134,26 +140,18 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Time ids reach to the year 2248; what lies beyond is open. */
-static int64_t id_bound(int64_t wall_ms)
-{
-    const int64_t last_ms = id_wall_ms(INT64_MAX);
-
-    return wall_ms >= last_ms ? INT64_MAX : id_floor_of(wall_ms);
-}
-
 enum tg_status call_list(struct db *db, const struct call_query *query, bool *ret_has_more,
                          struct err *err)
 {
     const struct call_lookup to = { .on_entry = query->on_entry, .context = query->context };
-    const int64_t until = id_bound(query->to_ms);
+    const int64_t until = id_floor_of(query->to_ms);
     AUTO(stmt) stmt = { 0 };
     int count;
 
     assert(query->limit >= 1);
     assert(query->limit <= ACCOUNT_PAGE_MAX);
     TRY(prepare(&stmt, db, list_tail, err));
-    stmt_bind_int(&stmt, 1, id_bound(query->from_ms));
+    stmt_bind_int(&stmt, 1, id_floor_of(query->from_ms));
     stmt_bind_int(&stmt, 2, query->after_id > 0 ? smaller(query->after_id, until) : until);
     stmt_bind_int(&stmt, 3, query->scope);
     stmt_bind_optional_text(&stmt, 4, query->team_public_id);
@@ -168,6 +166,28 @@ enum tg_status call_list(struct db *db, const struct call_query *query, bool *re
     return TG_OK;
 }
 
+enum tg_status call_unreconciled(struct db *db, const struct call_unreconciled_query *query,
+                                 int64_t *ret_ids, int *ret_count, struct err *err)
+{
+    AUTO(stmt) stmt = { 0 };
+    int count = 0;
+    bool has_row;
+
+    TRY(stmt_prepare(&stmt, db, unreconciled_sql, err));
+    stmt_bind_int(&stmt, 1, query->after_id);
+    stmt_bind_int(&stmt, 2, id_floor_of(query->before_ms));
+    stmt_bind_int(&stmt, 3, query->scope);
+    stmt_bind_int(&stmt, 4, query->limit);
+    for (;;) {
+        TRY(stmt_step(&stmt, &has_row, err));
+        if (!has_row)
+            break;
+        ret_ids[count++] = stmt_int(&stmt, 0);
+    }
+    *ret_count = count;
+    return TG_OK;
+}
+
 static enum tg_status look_up(struct db *db, const char *tail, const struct call_lookup *lookup,
                               int *ret_count, struct err *err)
 {
@@ -177,7 +197,7 @@ static enum tg_status look_up(struct db *db, const char *tail, const struct call
     stmt_bind_int(&stmt, 1, lookup->id);
     stmt_bind_int(&stmt, 2, lookup->scope);
     if (tail == attempts_tail)
-        stmt_bind_int(&stmt, 3, id_bound(id_wall_ms(lookup->id) + ATTEMPTS_WITHIN_MS));
+        stmt_bind_int(&stmt, 3, id_floor_of(id_wall_ms(lookup->id) + ATTEMPTS_WITHIN_MS));
     return walk(&stmt, ACCOUNT_PAGE_MAX, lookup, ret_count, err);
 }
 
@@ -230,6 +250,12 @@ enum tg_status call_rates(struct db *db, int64_t rate_set_id,
                                  .tier = stmt_text(&stmt, 6),
                                  .ctx_min = stmt_int(&stmt, 7),
                                  .valid_from_ms = stmt_int(&stmt, 8),
+                                 .valid_until_ms = stmt_int(&stmt, 9),
+                                 .variant = stmt_text(&stmt, 10),
+                                 .utc_window = stmt_text(&stmt, 11),
+                                 .origin = stmt_text(&stmt, 12),
+                                 .factor_num = stmt_int(&stmt, 13),
+                                 .factor_den = stmt_int(&stmt, 14),
                              }));
     }
 }

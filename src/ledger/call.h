@@ -42,6 +42,18 @@ struct call_query {
 TG_MUST_CHECK enum tg_status call_list(struct db *db, const struct call_query *query,
                                        bool *ret_has_more, struct err *err);
 
+/* Unreconciled charges that nobody has ended, oldest first. */
+struct call_unreconciled_query {
+    account_scope scope;
+    int64_t before_ms; /* admitted before this */
+    int64_t after_id;  /* younger than this one; 0: from the oldest */
+    int limit;
+};
+/* ret_ids  room for query->limit */
+TG_MUST_CHECK enum tg_status call_unreconciled(struct db *db,
+                                               const struct call_unreconciled_query *query,
+                                               int64_t *ret_ids, int *ret_count, struct err *err);
+
 /* The charge of that id; TG_NOT_FOUND also outside the scope. */
 struct call_lookup {
     account_scope scope;
@@ -69,7 +81,13 @@ struct call_rate {
     struct span unit;
     struct span tier;
     int64_t ctx_min;
-    int64_t valid_from_ms; /* 0: always */
+    struct span variant;
+    struct span utc_window;
+    struct span origin;     /* "seed", "override" */
+    int64_t valid_from_ms;  /* 0: always */
+    int64_t valid_until_ms; /* INT64_MAX: open */
+    int64_t factor_num;     /* what the price was multiplied by */
+    int64_t factor_den;     /* 0: by 1 */
 };
 TG_MUST_CHECK enum tg_status call_rates(struct db *db, int64_t rate_set_id,
                                         enum tg_status (*on_rate)(void *context,

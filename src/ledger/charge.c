@@ -235,7 +235,7 @@ static enum tg_status read_other_usage(struct span text, struct tg_usage *usage,
         if (!cJSON_IsNumber(member) || !tg_class_from_name(member->string, &class))
             return err_set(err, TG_CORRUPT, "a charge has the unknown usage %.40s",
                            member->string != NULL ? member->string : "");
-        usage->count[class] = (int64_t)member->valuedouble; /* a count, far below 2^53 */
+        usage->count[class] = member->valueint; /* up to TG_COUNT_MAX, either way */
     }
     return TG_OK;
 }

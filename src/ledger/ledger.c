@@ -161,6 +161,10 @@ static struct span build_rates_text(void *context)
         json_string(&json, NULL, tg_class_name(rate->class));
         json_int(&json, NULL, rate->price_id);
         json_int(&json, NULL, rate->unit_price_pusd);
+        if (rate->factor_den != 0) {
+            json_int(&json, NULL, rate->factor_num);
+            json_int(&json, NULL, rate->factor_den);
+        }
         json_close_array(&json);
     }
     json_close_array(&json);
@@ -171,7 +175,7 @@ static struct span build_rates_text(void *context)
 static enum tg_status rate_set_id(struct ledger *ledger, const struct ledger_charge *charge,
                                   int64_t *ret_id, struct err *err)
 {
-    int64_t key[TG_CLASS_COUNT * 3];
+    int64_t key[TG_CLASS_COUNT * 5];
     struct rates_text context = { .charge = charge };
     const struct dimension_text text = { build_rates_text, &context };
     enum tg_status status;
@@ -187,6 +191,8 @@ static enum tg_status rate_set_id(struct ledger *ledger, const struct ledger_cha
         key[at++] = charge->rates[i].class;
         key[at++] = charge->rates[i].price_id;
         key[at++] = charge->rates[i].unit_price_pusd;
+        key[at++] = charge->rates[i].factor_num;
+        key[at++] = charge->rates[i].factor_den;
     }
     buf_init(&context.out, RATES_TEXT_MAX);
     status =

@@ -92,6 +92,8 @@ struct ledger_rate {
     enum tg_class class;
     int64_t price_id; /* row of the price book; 0: an owner's ceiling price */
     int64_t unit_price_pusd;
+    int64_t factor_num; /* what it was multiplied by */
+    int64_t factor_den; /* 0: by 1 */
 };
 
 /* What one attempt did cost. Spans are borrowed until the job is done. */

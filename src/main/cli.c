@@ -18,9 +18,11 @@
 #define PAGE_MAX       200
 #define LIMIT_MAX      1000000
 
+_Static_assert(CLI_OPTION_COUNT <= 64, "an option is a bit of CLI_WITH");
+
 static const struct cli_command *const tables[] = {
-    commands_of_accounts, commands_of_providers, commands_of_models,
-    commands_of_usage,    commands_of_system,
+    commands_of_accounts, commands_of_limits, commands_of_providers, commands_of_models,
+    commands_of_prices,   commands_of_usage,  commands_of_system,
 };
 #define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
 

@@ -19,7 +19,7 @@ enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
     X(NAME, "name", "NAME", "its name")                                                            \
     X(TEAM, "team", "TEAM", "a team's name or id")                                                 \
     X(KEY, "key", "ID", "a key's id")                                                              \
-    X(MODELS, "models", "LIST", "models it may use: a,b* (\"\": any)")                             \
+    X(MODELS, "models", "LIST", "models, as in a,b* (\"\": any)")                                  \
     X(EXPIRES, "expires", "TIME", "when it ends: 2026-12-31, 30d (\"\": never)")                   \
     X(OVERLAP, "overlap", "SECONDS", "how long the old secret works on  (0)")                      \
     X(TIMEZONE, "timezone", "ZONE", "as in Europe/Berlin (\"\": the organization's)")              \
@@ -42,13 +42,37 @@ enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
     X(LIMIT, "limit", "N", "rows at most  (100)")                                                  \
     X(ALL, "all", NULL, "archived and revoked ones too")                                           \
     X(ACTION, "action", "ACTION", "charge, release or amount")                                     \
-    X(AMOUNT, "amount", "USD", "for the action amount")                                            \
+    X(AMOUNT, "amount", "AMOUNT", "USD, or a number of what is counted")                           \
+    X(ORGANIZATION, "organization", NULL, "of the whole organization")                             \
+    X(EACH_KEY, "each-key", NULL, "one for each key of the team")                                  \
+    X(WINDOW, "window", "WINDOW", "minute, hour, day, week, month or total")                       \
+    X(WEEK_START, "week-start", "DAY", "of its weeks  (monday)")                                   \
+    X(ANCHOR_DAY, "anchor-day", "DAY", "of the month on which its months begin, 1 to 28  (1)")     \
+    X(SOFT, "soft", NULL, "count and tell only")                                                   \
+    X(HARD, "hard", NULL, "refuse what does not fit  (the default)")                               \
+    X(CLAMP, "clamp", NULL, "lower the output maximum of a call that does not fit")                \
+    X(REFUSE, "refuse", NULL, "refuse a call that does not fit")                                   \
+    X(STRICT, "strict", NULL, "hold proven bounds only, never learned ones")                       \
+    X(THRESHOLDS, "thresholds", "LIST", "percent to tell of  (50,80,90,100)")                      \
+    X(DIALECT, "dialect", "DIALECT", "openai-chat, anthropic-messages, ...")                       \
+    X(INPUT_TOKENS, "input-tokens", "N", "of the call")                                            \
+    X(MAX_TOKENS, "max-tokens", "N", "output tokens that the call asks for at most")               \
+    X(BODY_BYTES, "body-bytes", "N", "of the call's body")                                         \
+    X(BEFORE, "before", "TIME", "admitted before then: 2026-11-24, 2h ago as 2h")                  \
+    X(REASON, "reason", "REASON", "too_large, rate, spent, held or unpriced")                      \
     X(SEARCH, "search", "TEXT", "only names with that in them")                                    \
     X(CONTEXT, "context", "TOKENS", "prompt and answer, at most (\"\": as it came)")               \
     X(MAX_OUTPUT, "max-output", "TOKENS", "of one choice, at most (\"\": as it came)")             \
     X(OUTPUT_FIELD, "output-field", "NAME", "bounds the output (\"\": as it came)")                \
     X(FREE, "free", "BOOL", "it costs nothing: true or false")                                     \
-    X(CEILING_PRICE, "ceiling-price", "USD", "of a million tokens without a price (\"\": none)")
+    X(CEILING_PRICE, "ceiling-price", "USD", "of a million tokens without a price (\"\": none)")   \
+    X(CLASS, "class", "CLASS", "of usage: input, output, cache_read, ...")                         \
+    X(TIER, "tier", "TIER", "batch, flex, standard, priority or fast")                             \
+    X(ORIGIN, "origin", "ORIGIN", "seed or override")                                              \
+    X(AS_OF, "as-of", "TIME", "what held then: 2026-11-24")                                        \
+    X(UNIT_PRICE, "unit-price", "USD", "of one unit: 0.000003")                                    \
+    X(PER_MILLION, "per-million", "USD", "of a million units: 3.00")                               \
+    X(DRY_RUN, "dry-run", NULL, "only say what would change")
 
 enum cli_option {
 #define CLI_OPTION_NAME(name, option, value, help) CLI_##name,

@@ -1,8 +1,8 @@
+#include "main/ask.h"
 #include "main/commands.h"
 
 #include <stdio.h>
 
-#define BODY_MAX       ((size_t)64 << 10)
 #define PATH_MAX_BYTES 1024
 
 static const char *const team_members[] = { "id",         "name",        "timezone",
@@ -17,26 +17,8 @@ static const char *const token_members[] = { "id",         "name",       "role",
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
-struct body {
-    struct buf text;
-    struct json_writer w;
-};
-
-static void body_begin(struct body *body)
-{
-    buf_init(&body->text, BODY_MAX);
-    json_begin(&body->w, &body->text);
-    json_open_object(&body->w, NULL);
-}
-
-static void put_option(struct cli *cli, struct body *body, const char *name, enum cli_option option)
-{
-    if (cli->value[option] != NULL)
-        json_string(&body->w, name, cli->value[option]);
-}
-
 /* "" is null. return  false: said */
-static bool put_expiry(struct cli *cli, struct body *body)
+static bool put_expiry(struct cli *cli, struct ask_body *body)
 {
     const char *given = cli->value[CLI_EXPIRES];
     char text[32];
@@ -55,120 +37,52 @@ static bool put_expiry(struct cli *cli, struct body *body)
     return true;
 }
 
-static void put_models(struct cli *cli, struct body *body)
-{
-    struct span rest;
-    struct span name;
-
-    if (cli->value[CLI_MODELS] == NULL)
-        return;
-    rest = span_from(cli->value[CLI_MODELS]);
-    json_open_array(&body->w, "models");
-    while (span_cut(&rest, ',', &name))
-        json_text(&body->w, NULL, span_trim(name));
-    json_close_array(&body->w);
-}
-
-/* Send it, show what comes, and end the body. */
-static enum cli_exit send_body(struct cli *cli, const char *method, const char *path,
-                               struct body *body)
-{
-    AUTO_JSON tree = NULL;
-    bool is_done;
-
-    json_close_object(&body->w);
-    is_done = cli_ask(cli, method, path, &body->text, &tree);
-    if (body->text.data != NULL)
-        explicit_bzero(body->text.data, body->text.size);
-    buf_fini(&body->text);
-    return is_done ? cli_show_made(cli, tree) : CLI_FAILED;
-}
-
-/* "/api/v1/keys/{id}/verb"; terminated, to be ended by the caller. */
-static void put_path(struct buf *path, const char *folder, const char *id, const char *verb)
-{
-    buf_init(path, PATH_MAX_BYTES);
-    buf_printf(path, "/api/v1/%s/", folder);
-    remote_escape(path, id);
-    buf_put_text(path, verb);
-    buf_put_byte(path, '\0');
-}
-
-static enum cli_exit show_list(struct cli *cli, const char *path, const char *const *members)
-{
-    AUTO_JSON rows = NULL;
-
-    return cli_list(cli, path, &rows) ? cli_show_rows(cli, rows, members) : CLI_FAILED;
-}
-
-static enum cli_exit get_one(struct cli *cli, const char *folder, const char *id)
-{
-    AUTO(buf) path = { 0 };
-    AUTO_JSON tree = NULL;
-
-    put_path(&path, folder, id, "");
-    if (!cli_ask(cli, "GET", buf_span(&path).ptr, NULL, &tree))
-        return CLI_FAILED;
-    return cli_show_made(cli, tree);
-}
-
-static enum cli_exit post_verb(struct cli *cli, const char *folder, const char *id,
-                               const char *verb)
-{
-    AUTO(buf) path = { 0 };
-    struct body body;
-
-    put_path(&path, folder, id, verb);
-    body_begin(&body);
-    return send_body(cli, "POST", buf_span(&path).ptr, &body);
-}
-
 /* --- teams ------------------------------------------------------------------------------------ */
 
 static enum cli_exit team_create(struct cli *cli)
 {
-    struct body body;
+    struct ask_body body;
 
-    body_begin(&body);
+    ask_begin(&body);
     json_string(&body.w, "name", cli->argument);
-    put_option(cli, &body, "timezone", CLI_TIMEZONE);
-    return send_body(cli, "POST", "/api/v1/teams", &body);
+    ask_put_option(cli, &body, "timezone", CLI_TIMEZONE);
+    return ask_send(cli, "POST", "/api/v1/teams", &body);
 }
 
 static enum cli_exit team_list(struct cli *cli)
 {
-    return show_list(cli,
-                     cli->value[CLI_ALL] != NULL ? "/api/v1/teams?archived=true" : "/api/v1/teams",
-                     team_members);
+    return ask_list(cli,
+                    cli->value[CLI_ALL] != NULL ? "/api/v1/teams?archived=true" : "/api/v1/teams",
+                    team_members);
 }
 
 static enum cli_exit team_get(struct cli *cli)
 {
     char id[64];
 
-    return cli_team_id(cli, cli->argument, id) ? get_one(cli, "teams", id) : CLI_FAILED;
+    return cli_team_id(cli, cli->argument, id) ? ask_get(cli, "teams", id) : CLI_FAILED;
 }
 
 static enum cli_exit team_update(struct cli *cli)
 {
     AUTO(buf) path = { 0 };
-    struct body body;
+    struct ask_body body;
     char id[64];
 
     if (!cli_team_id(cli, cli->argument, id))
         return CLI_FAILED;
-    put_path(&path, "teams", id, "");
-    body_begin(&body);
-    put_option(cli, &body, "name", CLI_NAME);
-    put_option(cli, &body, "timezone", CLI_TIMEZONE);
-    return send_body(cli, "PATCH", buf_span(&path).ptr, &body);
+    ask_path(&path, "teams", id, "");
+    ask_begin(&body);
+    ask_put_option(cli, &body, "name", CLI_NAME);
+    ask_put_option(cli, &body, "timezone", CLI_TIMEZONE);
+    return ask_send(cli, "PATCH", buf_span(&path).ptr, &body);
 }
 
 static enum cli_exit team_archive(struct cli *cli)
 {
     char id[64];
 
-    return cli_team_id(cli, cli->argument, id) ? post_verb(cli, "teams", id, "/archive")
+    return cli_team_id(cli, cli->argument, id) ? ask_post(cli, "teams", id, "/archive")
                                                : CLI_FAILED;
 }
 
@@ -176,20 +90,20 @@ static enum cli_exit team_archive(struct cli *cli)
 
 static enum cli_exit key_create(struct cli *cli)
 {
-    struct body body;
+    struct ask_body body;
     char id[64];
 
     if (!cli_team_id(cli, cli->value[CLI_TEAM], id))
         return CLI_FAILED;
-    body_begin(&body);
+    ask_begin(&body);
     json_string(&body.w, "team_id", id);
     json_string(&body.w, "name", cli->value[CLI_NAME] != NULL ? cli->value[CLI_NAME] : "default");
-    put_models(cli, &body);
+    ask_put_models(cli, &body);
     if (!put_expiry(cli, &body)) {
         buf_fini(&body.text);
         return CLI_USAGE;
     }
-    return send_body(cli, "POST", "/api/v1/keys", &body);
+    return ask_send(cli, "POST", "/api/v1/keys", &body);
 }
 
 static enum cli_exit key_list(struct cli *cli)
@@ -207,48 +121,48 @@ static enum cli_exit key_list(struct cli *cli)
     if (cli->value[CLI_ALL] != NULL)
         cli_query_text(&path, "revoked", "true");
     buf_put_byte(&path, '\0');
-    return show_list(cli, buf_span(&path).ptr, key_members);
+    return ask_list(cli, buf_span(&path).ptr, key_members);
 }
 
 static enum cli_exit key_get(struct cli *cli)
 {
-    return get_one(cli, "keys", cli->argument);
+    return ask_get(cli, "keys", cli->argument);
 }
 
 static enum cli_exit key_update(struct cli *cli)
 {
     AUTO(buf) path = { 0 };
-    struct body body;
+    struct ask_body body;
 
-    put_path(&path, "keys", cli->argument, "");
-    body_begin(&body);
-    put_option(cli, &body, "name", CLI_NAME);
-    put_models(cli, &body);
+    ask_path(&path, "keys", cli->argument, "");
+    ask_begin(&body);
+    ask_put_option(cli, &body, "name", CLI_NAME);
+    ask_put_models(cli, &body);
     if (!put_expiry(cli, &body)) {
         buf_fini(&body.text);
         return CLI_USAGE;
     }
-    return send_body(cli, "PATCH", buf_span(&path).ptr, &body);
+    return ask_send(cli, "PATCH", buf_span(&path).ptr, &body);
 }
 
 static enum cli_exit key_rotate(struct cli *cli)
 {
     const char *given = cli->value[CLI_OVERLAP];
     AUTO(buf) path = { 0 };
-    struct body body;
+    struct ask_body body;
     int64_t seconds = 0;
 
     if (given != NULL && !span_to_int64(span_from(given), 604800, &seconds))
         return cli_wrong(cli, "--overlap must be 0 to 604800 seconds");
-    put_path(&path, "keys", cli->argument, "/rotate");
-    body_begin(&body);
+    ask_path(&path, "keys", cli->argument, "/rotate");
+    ask_begin(&body);
     json_int(&body.w, "overlap_seconds", seconds);
-    return send_body(cli, "POST", buf_span(&path).ptr, &body);
+    return ask_send(cli, "POST", buf_span(&path).ptr, &body);
 }
 
 static enum cli_exit key_revoke(struct cli *cli)
 {
-    return post_verb(cli, "keys", cli->argument, "/revoke");
+    return ask_post(cli, "keys", cli->argument, "/revoke");
 }
 
 /* --- tokens ----------------------------------------------------------------------------------- */
@@ -256,12 +170,12 @@ static enum cli_exit key_revoke(struct cli *cli)
 static enum cli_exit token_create(struct cli *cli)
 {
     const char *role = cli->value[CLI_ROLE];
-    struct body body;
+    struct ask_body body;
     char id[64];
 
     if (cli->value[CLI_TEAM] != NULL && !cli_team_id(cli, cli->value[CLI_TEAM], id))
         return CLI_FAILED;
-    body_begin(&body);
+    ask_begin(&body);
     json_string(&body.w, "name", cli->value[CLI_NAME] != NULL ? cli->value[CLI_NAME] : role);
     json_string(&body.w, "role", role);
     if (cli->value[CLI_TEAM] != NULL)
@@ -270,24 +184,24 @@ static enum cli_exit token_create(struct cli *cli)
         buf_fini(&body.text);
         return CLI_USAGE;
     }
-    return send_body(cli, "POST", "/api/v1/tokens", &body);
+    return ask_send(cli, "POST", "/api/v1/tokens", &body);
 }
 
 static enum cli_exit token_list(struct cli *cli)
 {
-    return show_list(cli,
-                     cli->value[CLI_ALL] != NULL ? "/api/v1/tokens?revoked=true" : "/api/v1/tokens",
-                     token_members);
+    return ask_list(cli,
+                    cli->value[CLI_ALL] != NULL ? "/api/v1/tokens?revoked=true" : "/api/v1/tokens",
+                    token_members);
 }
 
 static enum cli_exit token_get(struct cli *cli)
 {
-    return get_one(cli, "tokens", cli->argument);
+    return ask_get(cli, "tokens", cli->argument);
 }
 
 static enum cli_exit token_revoke(struct cli *cli)
 {
-    return post_verb(cli, "tokens", cli->argument, "/revoke");
+    return ask_post(cli, "tokens", cli->argument, "/revoke");
 }
 
 /* --- the table -------------------------------------------------------------------------------- */

@@ -1,3 +1,4 @@
+#include "main/ask.h"
 #include "main/commands.h"
 
 #include <stdio.h>
@@ -11,6 +12,11 @@ static const char *const call_members[] = {
 };
 static const char *const hold_members[] = { "id",       "created_at", "age_ms", "team_id", "key_id",
                                             "provider", "model",      "amount", NULL };
+
+static const char *const refusal_members[] = { "id",       "created_at", "team_id", "key_id",
+                                               "model",    "reason",     "scope",   "metric",
+                                               "window",   "amount",     "spent",   "held",
+                                               "estimate", "limit_id",   NULL };
 
 /* --from, --to, --since. return  false: said */
 static bool put_range(struct cli *cli, struct buf *path)
@@ -88,6 +94,67 @@ static enum cli_exit calls_get(struct cli *cli)
     return cli_show_made(cli, tree);
 }
 
+static const char *text_of(const cJSON *object, const char *name)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+
+    return text != NULL ? text : "";
+}
+
+/* A line of the bill: count x price [x factor] = product, and where the price comes from. */
+static void print_product(const cJSON *product)
+{
+    const cJSON *price = cJSON_GetObjectItemCaseSensitive(product, "price");
+    const char *factor = text_of(product, "factor");
+    const char *from = text_of(price, "valid_from");
+    const char *until = text_of(price, "valid_until");
+
+    (void)printf("  %-18s %12d x %s%s%s = %s\n", text_of(product, "class"),
+                 cJSON_GetObjectItemCaseSensitive(product, "count")->valueint,
+                 text_of(product, "unit_price"), factor[0] != '\0' ? " x " : "", factor,
+                 text_of(product, "product"));
+    (void)printf("    price %d: %s %s, %s, by the rule %s; from %s until %s\n",
+                 cJSON_GetObjectItemCaseSensitive(price, "id")->valueint,
+                 text_of(price, "provider"), text_of(price, "model"), text_of(price, "tier"),
+                 text_of(price, "rule"), from[0] != '\0' ? from : "always",
+                 until[0] != '\0' ? until : "further notice");
+}
+
+static void print_receipt(const cJSON *tree)
+{
+    static const char *const lines[] = { "id",    "created_at",   "team_id", "key_id", "provider",
+                                         "model", "served_model", "outcome", "source" };
+    const cJSON *sum = cJSON_GetObjectItemCaseSensitive(tree, "sum");
+    const cJSON *product;
+
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        (void)printf("%-14s %s\n", lines[i], text_of(tree, lines[i]));
+    (void)printf("\n");
+    cJSON_ArrayForEach(product, cJSON_GetObjectItemCaseSensitive(sum, "products"))
+        print_product(product);
+    (void)printf("  %-18s %s USD%s\n", "sum", text_of(sum, "exact"),
+                 cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(sum, "exact_is_cut"))
+                     ? " and a fraction"
+                     : "");
+    (void)printf("  %-18s %s USD (rounded %s)\n", "charged", text_of(sum, "charged"),
+                 text_of(sum, "rounding"));
+    (void)printf("  %-18s %s USD\n", "provider's cost", text_of(tree, "provider_cost"));
+}
+
+static enum cli_exit calls_receipt(struct cli *cli)
+{
+    AUTO(buf) path = { 0 };
+    AUTO_JSON tree = NULL;
+
+    put_call_path(cli, &path, "");
+    if (!cli_ask(cli, "GET", buf_span(&path).ptr, NULL, &tree))
+        return CLI_FAILED;
+    if (cli->value[CLI_OUTPUT] != NULL)
+        return cli_show_made(cli, tree);
+    print_receipt(tree);
+    return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+}
+
 static enum cli_exit calls_reconcile(struct cli *cli)
 {
     AUTO(buf) path = { 0 };
@@ -121,6 +188,40 @@ static enum cli_exit holds_list(struct cli *cli)
     if (!cli_list(cli, buf_span(&path).ptr, &rows))
         return CLI_FAILED;
     return cli_show_rows(cli, rows, hold_members);
+}
+
+static enum cli_exit refusals(struct cli *cli)
+{
+    AUTO(buf) path = { 0 };
+
+    buf_init(&path, PATH_MAX_BYTES);
+    buf_put_text(&path, "/api/v1/refusals");
+    if (!put_range(cli, &path))
+        return CLI_USAGE;
+    if (!put_team(cli, &path, "team"))
+        return CLI_FAILED;
+    cli_query(cli, &path, "key", CLI_KEY);
+    cli_query(cli, &path, "model", CLI_MODEL);
+    cli_query(cli, &path, "reason", CLI_REASON);
+    buf_put_byte(&path, '\0');
+    return ask_list(cli, buf_span(&path).ptr, refusal_members);
+}
+
+static enum cli_exit unreconciled_release(struct cli *cli)
+{
+    struct ask_body body;
+    char before[32];
+    char id[64];
+
+    if (!cli_time(cli->value[CLI_BEFORE], -1, before))
+        return cli_wrong(cli, "--before must be a date, a time or a span (2026-11-24, 2h)");
+    if (cli->value[CLI_TEAM] != NULL && !cli_team_id(cli, cli->value[CLI_TEAM], id))
+        return CLI_FAILED;
+    ask_begin(&body);
+    json_string(&body.w, "before", before);
+    if (cli->value[CLI_TEAM] != NULL)
+        json_string(&body.w, "team_id", id);
+    return ask_send(cli, "POST", "/api/v1/unreconciled/release", &body);
 }
 
 /* --- usage ------------------------------------------------------------------------------------ */
@@ -233,10 +334,17 @@ const struct cli_command commands_of_usage[] = {
       RANGE | FILTER | CLI_WITH(OUTCOME) | CLI_WITH(STATUS) | CLI_WITH(LIMIT), 0,
       "the log, newest first", calls_list },
     { "calls", "get", "ID", false, 0, 0, "the receipt of one call", calls_get },
+    { "calls", "receipt", "ID", false, 0, 0,
+      "the same, as a bill: each product, the sum, the rounding", calls_receipt },
     { "calls", "reconcile", "ID", false, CLI_WITH(ACTION) | CLI_WITH(AMOUNT), CLI_WITH(ACTION),
       "end an unreconciled charge", calls_reconcile },
     { "holds", "list", NULL, false, CLI_WITH(TEAM) | CLI_WITH(LIMIT), 0,
       "what is set aside for open calls", holds_list },
+    { "refusals", "", NULL, false,
+      RANGE | CLI_WITH(TEAM) | CLI_WITH(KEY) | CLI_WITH(MODEL) | CLI_WITH(REASON) | CLI_WITH(LIMIT),
+      0, "calls that a limit turned down, newest first", refusals },
+    { "unreconciled", "release", NULL, false, CLI_WITH(BEFORE) | CLI_WITH(TEAM), CLI_WITH(BEFORE),
+      "take back charges of calls whose end is not known", unreconciled_release },
     { "usage", "", NULL, false, RANGE | FILTER | CLI_WITH(BY) | CLI_WITH(METRIC) | CLI_WITH(BUCKET),
       0, "sums: usage --by team --since 30d", usage },
     { 0 },

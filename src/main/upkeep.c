@@ -40,6 +40,17 @@ void upkeep_flush_keys(struct upkeep *upkeep)
     }
 }
 
+/* Fix the periods of limits ahead; what is remembered of refusals is written with it. */
+static void tend_limits(struct upkeep *upkeep)
+{
+    struct admit_upkeep_job job;
+    struct err err = { "" };
+
+    admit_upkeep_job_init(&job, upkeep->admit);
+    if (writer_call(upkeep->writer, &job.job, &err) != TG_OK)
+        log_event(LOG_WARN, "periods of limits not fixed ahead", LOG_FS("why", err.text));
+}
+
 void upkeep_turn(struct upkeep *upkeep)
 {
     const int64_t now_us = clock_monotonic_us();
@@ -48,5 +59,6 @@ void upkeep_turn(struct upkeep *upkeep)
         return;
     upkeep->due_us = now_us + UPKEEP_EVERY_US;
     expire_details(upkeep);
+    tend_limits(upkeep);
     upkeep_flush_keys(upkeep);
 }

@@ -3,16 +3,19 @@
 
 #include "ledger/ledger.h"
 #include "policy/key.h"
+#include "quota/admit.h"
 
-/* What a running server does every hour: receipts' extras older than LEDGER_DETAIL_DAYS go, and
- * what is known of the last use of keys is written down. Runs on the main thread, in steps that
- * each take one place in a batch of the ledger writer, so that no call waits for it. */
+/* What a running server does every hour: receipts' extras older than LEDGER_DETAIL_DAYS go, periods
+ * of limits are fixed ahead, and what is known of the last use of keys is written down. Runs on the
+ * main thread, in steps that each take one place in a batch of the ledger writer, so that no call
+ * waits for it. */
 
 #define UPKEEP_EVERY_US INT64_C(3600000000)
 
 struct upkeep {
     struct writer *writer;
     struct ledger *ledger;
+    struct admit *admit;
     struct keyring *keyring;
     int64_t due_us; /* monotonic */
 };

@@ -7,7 +7,7 @@
 #include "main/settings.h"
 #include "main/upkeep.h"
 #include "main/wire_admin.h"
-#include "pricing/book.h"
+#include "metering/price_store.h"
 #include "pricing/model.h"
 #include "pricing/model_seed.h"
 #include "proxy/worker.h"
@@ -48,7 +48,7 @@ struct wiring {
     struct snapshot_domain *domain;
     struct keyring *keyring;
     struct target_store *targets;
-    struct snapshot book;
+    struct price_store *prices;
     struct model_store *models;
     struct connector *connector;
     struct server_budget budget;
@@ -99,30 +99,21 @@ static enum tg_status load_secrets(struct wiring *wiring, struct err *err)
 /* --- database -----------------------------------------------------------------------------------
  */
 
-static const struct {
-    const char *file;
-    enum tg_status (*take)(struct db *db, struct span csv, const char *sha256_hex, int64_t now_ms,
-                           struct err *err);
-} seeds[] = {
-    { "prices.csv", book_seed },
-    { "models.csv", model_seed },
-};
+typedef enum tg_status seed_fn(struct db *db, struct span csv, const char *sha256_hex,
+                               int64_t now_ms, struct err *err);
 
-/* Take in what comes with the program, each file in a transaction of its own. */
-static enum tg_status take_seeds(struct wiring *wiring, struct err *err)
+/* Take in a file that comes with the program. */
+static enum tg_status take_seed(struct wiring *wiring, const char *name, seed_fn *take,
+                                struct err *err)
 {
-    for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
-        const struct tg_embedded_file *file =
-            tg_embedded_find(tg_migrations, tg_migration_count, seeds[i].file);
-        AUTO(txn) txn = { 0 };
+    const struct tg_embedded_file *file = tg_embedded_find(tg_migrations, tg_migration_count, name);
+    AUTO(txn) txn = { 0 };
 
-        assert(file != NULL);
-        TRY(txn_begin(&txn, wiring->db, err));
-        TRY(seeds[i].take(wiring->db, span_of((const char *)file->bytes, file->len), file->sha256,
-                          clock_wall_ms(), err));
-        TRY(txn_commit(&txn, err));
-    }
-    return TG_OK;
+    assert(file != NULL);
+    TRY(txn_begin(&txn, wiring->db, err));
+    TRY(take(wiring->db, span_of((const char *)file->bytes, file->len), file->sha256,
+             clock_wall_ms(), err));
+    return txn_commit(&txn, err);
 }
 
 static enum tg_status know_itself(struct wiring *wiring, struct err *err)
@@ -136,11 +127,11 @@ static enum tg_status know_itself(struct wiring *wiring, struct err *err)
 
 static enum tg_status load_book(struct wiring *wiring, struct err *err)
 {
-    struct book *book = NULL;
+    TRY(price_store_open(wiring->db, wiring->domain, &wiring->prices, err));
 
-    TRY(book_load(wiring->db, &book, err));
-    snapshot_swap(wiring->domain, &wiring->book, book, book_free);
-    log_event(LOG_INFO, "price book", LOG_FI("rows", book_row_count(book)));
+    AUTO(price_stay) stay = price_stay_begin(wiring->prices);
+
+    log_event(LOG_INFO, "price book", LOG_FI("rows", book_row_count(stay.book)));
     return TG_OK;
 }
 
@@ -152,7 +143,8 @@ static enum tg_status open_database(struct wiring *wiring, struct err *err)
     TRY(db_open(wiring->db_path, DB_WRITE, &wiring->db, err));
     TRY(migrate_run(wiring->db, tg_migrations, tg_migration_count, &applied, err));
     TRY(know_itself(wiring, err));
-    TRY(take_seeds(wiring, err));
+    TRY(take_seed(wiring, "prices.csv", book_seed, err));
+    TRY(take_seed(wiring, "models.csv", model_seed, err));
     TRY(ledger_open(wiring->db, &wiring->ledger, &recovered, &wiring->services.id_floor, err));
     log_event(LOG_INFO, "database", LOG_FS("path", wiring->db_path),
               LOG_FI("migrations_applied", applied), LOG_FS("sqlite", db_library_version()));
@@ -205,11 +197,16 @@ static void fill_api_parts(struct wiring *wiring)
 
     parts->writer = wiring->writer;
     parts->ledger = wiring->ledger;
+    parts->admit = wiring->admit;
     parts->keyring = wiring->keyring;
     parts->targets = wiring->targets;
+    parts->prices = wiring->prices;
     parts->models = wiring->models;
+    parts->book = price_store_snapshot(wiring->prices);
+    wiring->admin.view.domain = wiring->domain;
     parts->ring = &wiring->ring;
     parts->database_path = wiring->db_path;
+    parts->ca_file = wiring->settings->ca_file;
     parts->is_draining = tells_draining;
     parts->is_writable = tells_writable;
     parts->ready_context = wiring;
@@ -242,7 +239,7 @@ static void fill_services(struct wiring *wiring)
     wiring->budget.max_bytes = BUDGET_BYTES;
     services->keyring = wiring->keyring;
     services->targets = wiring->targets;
-    services->book = &wiring->book;
+    services->book = price_store_snapshot(wiring->prices);
     services->models = wiring->models;
     services->secrets = &wiring->ring;
     services->ledger = wiring->ledger;
@@ -376,8 +373,7 @@ static void take_down(struct wiring *wiring)
     target_store_close(wiring->targets);
     keyring_close(wiring->keyring);
     model_store_close(wiring->models);
-    if (wiring->domain != NULL)
-        snapshot_swap(wiring->domain, &wiring->book, NULL, book_free);
+    price_store_close(wiring->prices);
     snapshot_domain_free(wiring->domain);
     admit_close(wiring->admit);
     ledger_close(wiring->ledger);
@@ -401,7 +397,7 @@ static void raise_descriptor_limit(void)
 static void serve_until_told(struct wiring *wiring, const sigset_t *signals)
 {
     const struct timespec minute = { .tv_sec = 60 };
-    struct upkeep upkeep = { wiring->writer, wiring->ledger, wiring->keyring, 0 };
+    struct upkeep upkeep = { wiring->writer, wiring->ledger, wiring->admit, wiring->keyring, 0 };
     int signal_number;
 
     while ((signal_number = sigtimedwait(signals, NULL, &minute)) < 0)

@@ -5,8 +5,10 @@
 #include "base/try.h"
 #include "providers/catalogue.h"
 #include "routing/provider.h"
+#include "routing/refresh.h"
 #include "sandbox/sandbox.h"
 #include "store/reader.h"
+#include "store/snapshot.h"
 #include "web/assets.h"
 
 #include <assert.h>
@@ -42,6 +44,29 @@ static enum tg_status open_gate(struct wire_admin *admin, const struct settings 
     return token_gate_read_file(admin->gate, settings->admin_token_file, err);
 }
 
+static void on_provider_changed(void *context)
+{
+    const struct wire_admin *admin = context;
+
+    refresh_tell(admin->refresh);
+}
+
+static enum tg_status start_refresh(struct wire_admin *admin, struct err *err)
+{
+    const struct refresh_options options = {
+        .readers = admin->readers,
+        .writer = admin->parts.writer,
+        .targets = admin->parts.targets,
+        .ring = admin->parts.ring,
+        .ca_file = admin->parts.ca_file,
+    };
+
+    TRY(refresh_start(&options, &admin->refresh, err));
+    admin->parts.provider_changed = on_provider_changed;
+    admin->parts.provider_changed_context = admin;
+    return TG_OK;
+}
+
 static enum tg_status listen_on(struct wire_admin *admin, const struct settings *settings,
                                 bool is_local, struct err *err)
 {
@@ -50,6 +75,8 @@ static enum tg_status listen_on(struct wire_admin *admin, const struct settings 
         .handle = api_handle,
         .context = &admin->parts,
         .body_max_bytes = API_BODY_MAX,
+        .long_body_path = API_IMPORT_PATH,
+        .long_body_max_bytes = API_IMPORT_MAX,
         .connections_max = ADMIN_CONNECTIONS,
     };
     char socket_path[SETTINGS_PATH_MAX + 16];
@@ -71,6 +98,9 @@ enum tg_status wire_admin_start(struct wire_admin *admin, const struct settings 
 
     pthread_mutex_init(&admin->ids_lock, NULL);
     id_source_init(&admin->ids, ID_SOURCE_MAX, id_floor);
+    pthread_mutex_init(&admin->view.lock, NULL);
+    TRY(snapshot_reader_add(admin->view.domain, &admin->view.reader));
+    admin->parts.view = &admin->view;
 
     admin->parts.other = assets_handle;
     admin->parts.other_context = (void *)&assets;
@@ -79,6 +109,8 @@ enum tg_status wire_admin_start(struct wire_admin *admin, const struct settings 
     TRY(reader_pool_new(admin->parts.database_path, READERS, &admin->readers, err));
     admin->parts.readers = admin->readers;
     TRY(open_gate(admin, settings, err));
+    if (!is_local)
+        TRY(start_refresh(admin, err));
     return listen_on(admin, settings, is_local, err);
 }
 
@@ -86,6 +118,7 @@ void wire_admin_stop(struct wire_admin *admin)
 {
     daemon_stop(admin->tcp);
     daemon_stop(admin->unix_socket);
+    refresh_stop(admin->refresh);
     sandbox_stop(admin->sandbox);
     reader_pool_free(admin->readers);
     token_gate_free(admin->gate);

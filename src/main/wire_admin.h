@@ -6,25 +6,28 @@
 
 #include <pthread.h>
 
-/* The admin side of the server: its two listeners (TCP and admin.sock), who may come in, and the
- * providers that the environment names. */
+/* The admin side of the server: its two listeners (TCP and admin.sock), who may come in, the
+ * providers that the environment names, and the providers' own lists of models. */
 
+struct refresh;
 struct sandbox;
 
 struct wire_admin {
     struct api_parts parts; /* filled in by the caller but for what is below */
     struct id_source ids;   /* of adjustments, under `ids_lock` */
     pthread_mutex_t ids_lock;
+    struct api_view view; /* its domain is filled in by the caller */
     struct token_gate *gate;
     struct reader_pool *readers;
     struct daemon *tcp;
     struct daemon *unix_socket;
     struct sandbox *sandbox; /* NULL: not asked for */
+    struct refresh *refresh; /* NULL: not where it is local */
     int port;                /* of the TCP listener */
 };
 
-/* is_local: on admin.sock alone. id_floor: no id at or below it is given. Errors  as daemon_start,
- * reader_pool_new */
+/* is_local: on admin.sock alone, and no provider is asked for its models. id_floor: no id at or
+ * below it is given. Errors  as daemon_start, reader_pool_new */
 TG_MUST_CHECK enum tg_status wire_admin_start(struct wire_admin *admin,
                                               const struct settings *settings, int64_t id_floor,
                                               bool is_local, struct err *err);

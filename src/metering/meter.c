@@ -19,6 +19,7 @@ static struct book_query query_of(const struct meter_call *call, struct span mod
         .tier = tier,
         .prompt_tokens = prompt_tokens,
         .at_ms = call->at_ms,
+        .team_id = call->team_id,
     };
 }
 
@@ -26,7 +27,7 @@ static const struct book_model *find_model(const struct meter_call *call, struct
 {
     if (call->kind->book == NULL || call->book == NULL || model.len == 0)
         return NULL;
-    return book_find(call->book, span_from(call->kind->book), model);
+    return book_match(call->book, span_from(call->kind->book), model, /* ret_found= */ NULL);
 }
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -324,17 +325,21 @@ static void keep_rates(const struct cost_rates *rates, struct ledger_charge *cha
             .price_id =
                 rates->rate[class].price_id == CEILING_PRICE_ID ? 0 : rates->rate[class].price_id,
             .unit_price_pusd = rates->rate[class].unit_price_pusd,
+            .factor_num = rates->rate[class].factor.num,
+            .factor_den = rates->rate[class].factor.den,
         };
     }
 }
 
 /* The tier as the book names it; what it does not name (default, auto, on_demand) is the standard
- * one. */
+ * one. A speed that has a price is a tier in the book. */
 static struct span tier_of(const struct tg_answer *answer)
 {
     static const struct span named[] = { { "priority", 8 }, { "flex", 4 }, { "batch", 5 } };
     const struct span tier = span_of(answer->tier.text, answer->tier.len);
 
+    if (span_equal(span_of(answer->speed.text, answer->speed.len), SPAN("fast")))
+        return SPAN("fast");
     for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
         if (span_equal(tier, named[i]))
             return named[i];
@@ -354,6 +359,25 @@ static void add_container_rate(const struct meter_call *call, const struct book_
         return;
     book_rates(container, query, &own);
     rates->rate[TG_CODE_SESSION] = own.rate[TG_CODE_SESSION];
+}
+
+/* The model that an answer is priced as: the one it names; where the book does not have that, the
+ * one that was asked for. */
+static const struct book_model *find_served(const struct meter_call *call,
+                                            const struct tg_answer *answer,
+                                            struct match_found *ret_found)
+{
+    const struct span served = span_of(answer->model.text, answer->model.len);
+    const struct book_model *model = NULL;
+
+    *ret_found = (struct match_found){ 0 };
+    if (call->kind->book == NULL || call->book == NULL)
+        return NULL;
+    if (served.len > 0)
+        model = book_match(call->book, span_from(call->kind->book), served, ret_found);
+    if (model == NULL && call->model.len > 0)
+        model = book_match(call->book, span_from(call->kind->book), call->model, ret_found);
+    return model;
 }
 
 /* An owner's word on the model that was asked for, else on the one that served. */
@@ -385,12 +409,29 @@ static void fill_gaps(const struct model *word, struct cost_rates *rates,
     }
 }
 
+/* What the provider takes, where teams are charged something else. */
+static int64_t provider_cost_of(const struct book_model *model, const struct book_query *query,
+                                const struct model *word, struct ledger_charge *charge)
+{
+    struct book_query asked = *query;
+    struct cost_rates rates;
+    struct cost cost;
+
+    asked.side = BOOK_COST;
+    if (model == NULL || !book_has_two_sides(model))
+        return charge->cost_nusd;
+    book_rates(model, &asked, &rates);
+    fill_gaps(word, &rates, charge);
+    return cost_of(&charge->usage, &rates, &cost) == TG_OK ? cost.nusd : charge->cost_nusd;
+}
+
 static void price(const struct meter_call *call, const struct tg_answer *answer,
                   struct ledger_charge *charge)
 {
     const struct span served = span_of(answer->model.text, answer->model.len);
-    const struct book_model *model = find_model(call, served);
-    const struct book_query query =
+    struct match_found found;
+    const struct book_model *model = find_served(call, answer, &found);
+    struct book_query query =
         query_of(call, call->model, tier_of(answer), charge->usage.prompt_tokens);
     const struct model word = word_of(call, served);
     struct cost_rates rates = { 0 };
@@ -402,9 +443,8 @@ static void price(const struct meter_call *call, const struct tg_answer *answer,
             (answer->flags & TG_ANSWER_HAS_COST) != 0 ? answer->provider_cost_nusd : 0;
         return;
     }
-    /* The answer names what served; where the book does not have that, what was asked. */
-    if (model == NULL)
-        model = find_model(call, call->model);
+    query.region =
+        answer->region.len > 0 ? span_of(answer->region.text, answer->region.len) : found.region;
     if (model != NULL)
         book_rates(model, &query, &rates);
     if (charge->usage.count[TG_CODE_SESSION] > 0)
@@ -415,8 +455,9 @@ static void price(const struct meter_call *call, const struct tg_answer *answer,
         cost.is_unpriced = true;
     }
     charge->cost_nusd = cost.nusd;
-    charge->provider_cost_nusd =
-        (answer->flags & TG_ANSWER_HAS_COST) != 0 ? answer->provider_cost_nusd : cost.nusd;
+    charge->provider_cost_nusd = (answer->flags & TG_ANSWER_HAS_COST) != 0
+                                     ? answer->provider_cost_nusd
+                                     : provider_cost_of(model, &query, &word, charge);
     if (cost.is_unpriced)
         charge->flags |= LEDGER_UNPRICED;
     if (cost.has_fallback)
@@ -439,7 +480,8 @@ void meter_charge(const struct meter_call *call, const struct meter_attempt *att
 {
     const struct meter_bound *bound = attempt->bound;
 
-    charge->flags |= bound->flags & (LEDGER_UNBOUNDED | LEDGER_CEILING_UNKNOWN);
+    charge->flags |= bound->flags &
+                     (LEDGER_UNBOUNDED | LEDGER_CEILING_UNKNOWN | LEDGER_LEARNED | LEDGER_CLAMPED);
     if ((call->request->flags & TG_REQUEST_STREAM) != 0)
         charge->flags |= LEDGER_STREAM;
     if ((attempt->answer->flags & TG_ANSWER_DOUBTFUL) != 0 ||

@@ -28,7 +28,8 @@ struct meter_call {
     struct span provider;            /* its own name */
     struct span model;               /* as the provider knows it */
     int64_t body_bytes;
-    int64_t at_ms; /* of the admission */
+    int64_t at_ms;   /* of the admission */
+    int32_t team_id; /* who is charged; its own prices hold */
 };
 
 struct meter_bound {

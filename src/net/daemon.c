@@ -262,6 +262,16 @@ static void read_target(struct exchange *exchange, const char *uri)
     exchange->request.params = exchange->params;
 }
 
+static size_t body_max_bytes(const struct exchange *exchange)
+{
+    const struct daemon_options *options = &exchange->daemon->options;
+
+    return options->long_body_path != NULL &&
+                   span_equal(exchange->request.path, span_from(options->long_body_path))
+               ? options->long_body_max_bytes
+               : options->body_max_bytes;
+}
+
 /* The first thing known of a request: its line. libmicrohttpd hands the result on as `*context`. */
 static void *on_target(void *argument, const char *uri, struct MHD_Connection *mhd)
 {
@@ -279,8 +289,8 @@ static void *on_target(void *argument, const char *uri, struct MHD_Connection *m
     exchange->request.is_local_owner =
         exchange->connection != NULL && exchange->connection->is_local_owner;
     id_make_name("req_", exchange->request.id);
-    buf_init(&exchange->body, daemon->options.body_max_bytes);
     read_target(exchange, uri);
+    buf_init(&exchange->body, body_max_bytes(exchange));
     return exchange;
 }
 
@@ -423,8 +433,8 @@ static enum MHD_Result begin(struct exchange *exchange)
 
     exchange->has_begun = true;
     enter_phase(exchange, PHASE_BODY);
-    if (length.len > 0 && (!span_to_int64(length, INT64_MAX, &bytes) ||
-                           (uint64_t)bytes > exchange->daemon->options.body_max_bytes))
+    if (length.len > 0 &&
+        (!span_to_int64(length, INT64_MAX, &bytes) || (uint64_t)bytes > body_max_bytes(exchange)))
         exchange->request.fault = TG_TOO_LARGE;
     if (exchange->request.fault != TG_OK)
         return answer_request(exchange);

@@ -100,6 +100,8 @@ struct daemon_options {
     daemon_handler *handle; /* any number of threads at once */
     void *context;
     size_t body_max_bytes;
+    const char *long_body_path; /* of the one request that may be longer; NULL: none */
+    size_t long_body_max_bytes;
     int connections_max; /* 1..DAEMON_CONNECTION_MAX, each listener; more are closed at once */
 };
 

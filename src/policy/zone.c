@@ -418,9 +418,14 @@ static struct zone *zone_new(size_t changes_max)
     return calloc(1, sizeof(struct zone) + changes_max * sizeof(struct change));
 }
 
+void zone_free(struct zone *zone)
+{
+    free(zone);
+}
+
 enum tg_status zone_parse(struct span file, struct zone **ret_zone)
 {
-    AUTO_PTR(zone) zone = NULL;
+    struct zone *zone;
     struct header header;
     struct span block;
     struct span footer;
@@ -436,16 +441,12 @@ enum tg_status zone_parse(struct span file, struct zone **ret_zone)
     zone = zone_new(header.change_count + RULE_CHANGES);
     if (zone == NULL)
         return TG_NO_MEMORY;
-    if (!read_file(zone, &header, block, footer))
+    if (!read_file(zone, &header, block, footer)) {
+        zone_free(zone);
         return TG_CORRUPT;
+    }
     *ret_zone = zone;
-    zone = NULL;
     return TG_OK;
-}
-
-void zone_free(struct zone *zone)
-{
-    free(zone);
 }
 
 /* Read to the end, or to one byte more than a zone file may have.

@@ -217,5 +217,6 @@ int price_compare_subject(const struct price *a, const struct price *b)
     order = order != 0 ? order : compare_int(a->tier, b->tier);
     order = order != 0 ? order : compare_int(a->ctx_min, b->ctx_min);
     order = order != 0 ? order : compare_span(a->variant, b->variant);
-    return order != 0 ? order : compare_span(a->utc_window, b->utc_window);
+    order = order != 0 ? order : compare_span(a->utc_window, b->utc_window);
+    return order != 0 ? order : compare_int(a->team_id, b->team_id);
 }

@@ -44,17 +44,19 @@ struct price {
     enum tg_class class;
     enum price_unit unit;
     enum price_tier tier;
-    bool is_override;        /* set by a person, not by a seed file */
-    int64_t unit_price_pusd; /* of one unit, 0..COST_PRICE_MAX */
-    int64_t ctx_min;         /* holds from this many prompt tokens, 0..TG_COUNT_MAX */
-    struct span variant;     /* of an image: quality/size; of a search: context=low; ... */
-    struct span utc_window;  /* see pricing/window.h */
-    int64_t valid_from_ms;   /* first ms */
-    int64_t valid_until_ms;  /* first ms after; not below valid_from_ms */
-    struct span as_of;       /* date of the newest source */
-    struct span sources;     /* a letter each */
-    struct span status;      /* page, agreed, ... */
-    struct span dissent;     /* what other sources say */
+    bool is_override; /* set by a person, not by a seed file */
+    int32_t team_id;  /* of an override: what that team is charged; 0: all, and the cost */
+    struct span team_public_id; /* where it was read for a person; else empty */
+    int64_t unit_price_pusd;    /* of one unit, 0..COST_PRICE_MAX */
+    int64_t ctx_min;            /* holds from this many prompt tokens, 0..TG_COUNT_MAX */
+    struct span variant;        /* of an image: quality/size; of a search: context=low; ... */
+    struct span utc_window;     /* see pricing/window.h */
+    int64_t valid_from_ms;      /* first ms */
+    int64_t valid_until_ms;     /* first ms after; not below valid_from_ms */
+    struct span as_of;          /* date of the newest source */
+    struct span sources;        /* a letter each */
+    struct span status;         /* page, agreed, ... */
+    struct span dissent;        /* what other sources say */
 };
 
 /* Rows and the text that they point into. */
@@ -105,7 +107,7 @@ bool price_is_model_name(struct span name);
 const char *price_complaint(const struct price *price);
 
 /* Order rows by all that says what they price (provider, model, class, unit, tier, ctx_min,
- * variant, window), dates aside. 0: they price the same thing at different times. */
+ * variant, window, team), dates aside. 0: they price the same thing at different times. */
 int price_compare_subject(const struct price *a, const struct price *b);
 
 #endif

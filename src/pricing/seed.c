@@ -125,13 +125,17 @@ static const struct column {
 };
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
 
-static enum tg_status read_row(struct csv *csv, struct price *ret_price, struct err *err)
+/* column_count: COLUMN_COUNT, or one more for the currency */
+static enum tg_status read_row(struct csv *csv, size_t column_count, struct price *ret_price,
+                               struct err *err)
 {
-    struct span fields[COLUMN_COUNT];
+    struct span fields[COLUMN_COUNT + 1];
     struct price price = { 0 };
     const char *complaint;
 
-    TRY(csv_next(csv, COLUMN_COUNT, fields, err));
+    TRY(csv_next(csv, column_count, fields, err));
+    if (column_count > COLUMN_COUNT && !span_equal(fields[COLUMN_COUNT], SPAN("USD")))
+        return csv_refuse(csv, "currency must be USD", err);
     for (size_t i = 0; i < COLUMN_COUNT; i++)
         if (!columns[i].set(&price, fields[i]))
             return csv_refuse(csv, columns[i].complaint, err);
@@ -178,34 +182,40 @@ static enum tg_status check_overlap(const char *name, const struct price_list *l
     return TG_OK;
 }
 
-static enum tg_status read_header(struct csv *csv, struct err *err)
+static enum tg_status read_header(struct csv *csv, size_t *ret_column_count, struct err *err)
 {
-    struct span fields[COLUMN_COUNT];
-    struct span wanted = SPAN(SEED_HEADER);
-    struct span column;
+    const struct span header = SPAN(SEED_HEADER);
+    struct span line = SPAN_EMPTY;
 
-    if (csv_is_at_end(csv) || csv_next(csv, COLUMN_COUNT, fields, NULL) != TG_OK)
-        return err_set(err, TG_INVALID, "%s line 1: must be %s", csv->name, SEED_HEADER);
-    for (size_t i = 0; span_cut(&wanted, ',', &column); i++)
-        if (!span_equal(fields[i], column))
-            return err_set(err, TG_INVALID, "%s line 1: must be %s", csv->name, SEED_HEADER);
-    return TG_OK;
+    (void)span_cut(&csv->rest, '\n', &line); /* an empty file has an empty header */
+    csv->line = 1;
+    if (span_ends_with(line, SPAN("\r")))
+        line.len--;
+    *ret_column_count = COLUMN_COUNT;
+    if (span_equal(line, header))
+        return TG_OK;
+    if (span_equal(line, SPAN(SEED_HEADER SEED_CURRENCY))) {
+        *ret_column_count = COLUMN_COUNT + 1;
+        return TG_OK;
+    }
+    return err_set(err, TG_INVALID, "%s line 1: must be %s", csv->name, SEED_HEADER);
 }
 
 enum tg_status seed_parse(const char *name, struct span csv, struct price_list *ret_list,
                           struct err *err)
 {
     struct csv reader;
+    size_t column_count;
 
     if (csv.len > SEED_FILE_MAX)
         return err_set(err, TG_TOO_LARGE, "%s: longer than %zu bytes", name, SEED_FILE_MAX);
     csv_init(&reader, name, csv, &ret_list->text);
-    TRY(read_header(&reader, err));
+    TRY(read_header(&reader, &column_count, err));
     while (!csv_is_at_end(&reader)) {
         struct price price;
         enum tg_status status;
 
-        TRY(read_row(&reader, &price, err));
+        TRY(read_row(&reader, column_count, &price, err));
         status = price_list_add(ret_list, &price);
         if (status == TG_TOO_LARGE)
             return err_set(err, status, "%s: more than %d rows", name, PRICE_ROWS_MAX);

@@ -24,6 +24,9 @@
     "provider,model,component,unit,pico_usd,tier,ctx_min,variant,utc_window,from,until,as_of,"     \
     "sources,status,dissent"
 
+/* A file that an owner imports may say the currency too: it must be USD in every row. */
+#define SEED_CURRENCY ",currency"
+
 /* Read a price file: the header, then a row a line. The id of a row is its line.
  *
  * name     of the file, for messages

@@ -78,6 +78,7 @@ static const struct tg_kind kinds[] = {
         .prefixes = { "claude-" },
         .env_key = "ANTHROPIC_API_KEY",
         .book = "anthropic",
+        .models_path = "/v1/models?limit=1000", /* 20 where not asked for more */
         .image_tokens_max = 8464,
     },
     {
@@ -96,6 +97,7 @@ static const struct tg_kind kinds[] = {
                       "tunedModels/" },
         .env_key = "GEMINI_API_KEY",
         .book = "google",
+        .models_path = "/v1beta/models?pageSize=1000", /* 50 where not asked for more */
     },
     {
         .name = "mistral",

@@ -204,6 +204,7 @@ static struct meter_call meter_call_of(const struct exchange *exchange)
         .model = exchange->routed_model,
         .body_bytes = exchange->body_bytes,
         .at_ms = id_wall_ms(exchange->call_id),
+        .team_id = exchange->team_id,
     };
 }
 

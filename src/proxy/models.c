@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/map.h"
+#include "base/money.h"
 #include "base/try.h"
 #include "providers/catalogue.h"
 
@@ -178,7 +179,121 @@ enum tg_status models_put_one(const struct models_query *query, struct span id, 
     return TG_MODEL_NOT_FOUND;
 }
 
-void models_put_key(const struct key_entry *key, struct buf *out)
+/* --- the key itself --- */
+
+static int64_t remaining(const struct admit_count *count)
+{
+    const int64_t left = count->amount - count->spent - count->held;
+
+    return left > 0 ? left : 0;
+}
+
+/* Money as a number: what those expect who read OpenRouter's. */
+static void put_usd(struct json_writer *writer, const char *name, int64_t nusd)
+{
+    char text[MONEY_TEXT_SIZE];
+
+    money_format(nusd, text);
+    json_raw(writer, name, span_from(text));
+}
+
+/* How OpenRouter calls the time after which a limit begins anew. NULL: never, or no word for it. */
+static const char *reset_of(enum period_window window)
+{
+    switch (window) {
+    case PERIOD_DAY:
+        return "daily";
+    case PERIOD_WEEK:
+        return "weekly";
+    case PERIOD_MONTH:
+        return "monthly";
+    case PERIOD_MINUTE:
+    case PERIOD_HOUR:
+    case PERIOD_TOTAL:
+    case PERIOD_WINDOW_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+static bool is_budget(const struct limit *limit)
+{
+    return limit->metric == LIMIT_COST && limit->is_hard && limit->model_count == 0 &&
+           limit->rule.window != PERIOD_MINUTE && limit->rule.window != PERIOD_HOUR;
+}
+
+static const struct own_limit *find_tightest(const struct models_key *key)
+{
+    const struct own_limit *tightest = NULL;
+
+    for (int i = 0; i < key->limit_count; i++) {
+        const struct own_limit *own = &key->limits[i];
+
+        if (is_budget(&own->limit) &&
+            (tightest == NULL || remaining(&own->count) < remaining(&tightest->count)))
+            tightest = own;
+    }
+    return tightest;
+}
+
+static void put_budget(struct json_writer *writer, const struct models_key *key)
+{
+    const struct own_limit *own = find_tightest(key);
+
+    if (own == NULL) {
+        json_null(writer, "limit");
+        json_null(writer, "limit_remaining");
+        json_null(writer, "limit_reset");
+        return;
+    }
+    put_usd(writer, "limit", own->count.amount);
+    put_usd(writer, "limit_remaining", remaining(&own->count));
+    json_string(writer, "limit_reset", reset_of(own->limit.rule.window));
+}
+
+/* What this key alone has used in a window, where something counts it. */
+static void put_used(struct json_writer *writer, const struct models_key *key, const char *name,
+                     enum period_window window)
+{
+    for (int i = 0; i < key->limit_count; i++) {
+        const struct limit *limit = &key->limits[i].limit;
+
+        if ((limit->scope != LIMIT_KEY && !limit->is_each_key) || limit->metric != LIMIT_COST ||
+            limit->model_count > 0 || limit->rule.window != window)
+            continue;
+        put_usd(writer, name, key->limits[i].count.spent);
+        return;
+    }
+    json_null(writer, name);
+}
+
+static void put_own_limit(struct json_writer *writer, const struct own_limit *own)
+{
+    const struct limit *limit = &own->limit;
+    const struct admit_count *count = &own->count;
+
+    json_open_object(writer, NULL);
+    json_string(writer, "id", limit->public_id);
+    json_string(writer, "scope", limit_scope_name(limit->scope));
+    json_string(writer, "each", limit->is_each_key ? "key" : NULL);
+    json_open_array(writer, "models");
+    for (int i = 0; i < limit->model_count; i++)
+        json_string(writer, NULL, limit->models[i]);
+    json_close_array(writer);
+    json_string(writer, "metric", limit_metric_name(limit->metric));
+    json_string(writer, "window",
+                limit->has_window ? period_window_name(limit->rule.window) : NULL);
+    json_string(writer, "enforcement", limit->is_hard ? "hard" : "soft");
+    limit_put_amount(writer, "amount", limit->metric, count->amount);
+    limit_put_amount(writer, "spent", limit->metric, count->spent);
+    limit_put_amount(writer, "held", limit->metric, count->held);
+    limit_put_amount(writer, "unreconciled", limit->metric, count->unreconciled);
+    limit_put_amount(writer, "remaining", limit->metric, remaining(count));
+    json_time(writer, "resets_at", count->resets_at_ms);
+    json_close_object(writer);
+}
+
+void models_put_key(const struct models_key *key, struct buf *out)
 {
     struct json_writer writer;
 
@@ -186,12 +301,19 @@ void models_put_key(const struct key_entry *key, struct buf *out)
     json_open_object(&writer, NULL);
     json_open_object(&writer, "data");
     json_string(&writer, "label", key->public_id);
-    json_null(&writer, "usage"); /* reports tell it; nothing here adds it up */
-    json_null(&writer, "limit");
-    json_null(&writer, "limit_remaining");
+    put_budget(&writer, key);
+    put_used(&writer, key, "usage", PERIOD_TOTAL);
+    put_used(&writer, key, "usage_daily", PERIOD_DAY);
+    put_used(&writer, key, "usage_weekly", PERIOD_WEEK);
+    put_used(&writer, key, "usage_monthly", PERIOD_MONTH);
     json_bool(&writer, "is_free_tier", false);
+    json_bool(&writer, "is_management_key", false);
+    json_time(&writer, "expires_at", key->expires_at_ms);
     json_open_array(&writer, "limits");
+    for (int i = 0; i < key->limit_count; i++)
+        put_own_limit(&writer, &key->limits[i]);
     json_close_array(&writer);
+    json_bool(&writer, "has_more_limits", key->has_more_limits);
     json_close_object(&writer);
     json_close_object(&writer);
 }

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "policy/key.h"
 #include "pricing/book.h"
+#include "quota/own.h"
 #include "routing/target.h"
 
 /* What a key may see on the client listener: the models it may use and what it is. In the shape of
@@ -34,7 +35,22 @@ TG_MUST_CHECK enum tg_status models_put_list(const struct models_query *query, s
 TG_MUST_CHECK enum tg_status models_put_one(const struct models_query *query, struct span id,
                                             struct buf *out);
 
-/* Append what the key is, under `data` as OpenRouter shows it, and its limits. */
-void models_put_key(const struct key_entry *key, struct buf *out);
+/* What a key is told of itself. All borrowed. */
+struct models_key {
+    const char *public_id;
+    int64_t expires_at_ms; /* 0: never */
+    const struct own_limit *limits;
+    int limit_count;
+    bool has_more_limits;
+};
+
+/* Append what the key is, under `data` as OpenRouter shows it, with all limits that apply to it.
+ *
+ * OpenRouter's `limit` is here the limit in money, on all models and by the day, the week, the
+ * month or in all, that has the least left; amounts are numbers of USD, as there. What was used is
+ * known where a limit counts this key's money alone, over that window in the limit's zone; else it
+ * is null.
+ */
+void models_put_key(const struct models_key *key, struct buf *out);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "proxy/exchange.h"
 #include "proxy/models.h"
+#include "proxy/own_key.h"
 #include "proxy/reply.h"
 
 #include <stdlib.h>
@@ -76,12 +77,10 @@ static enum tg_status read_door(const struct worker *worker, const struct key_en
         return models_put_list(&query, out);
     case GUARD_MODEL:
         return models_put_one(&query, path->rest, out);
-    case GUARD_OWN_KEY:
-        models_put_key(key, out);
-        return buf_status(out);
     case GUARD_ROOT:
         buf_put_text(out, "{\"name\":\"tollgate\"}");
         return buf_status(out);
+    case GUARD_OWN_KEY:
     case GUARD_CALL:
         break;
     }
@@ -102,6 +101,10 @@ static void serve_door(struct worker *worker, struct server_conn *conn,
     }
     if (key != NULL)
         keyring_touch(key, clock_wall_ms());
+    if (key != NULL && path->door == GUARD_OWN_KEY) {
+        own_key_start(worker, conn, key, id);
+        return;
+    }
     if (status == TG_OK)
         status = read_door(worker, key, path, &out);
     if (status == TG_OK)
@@ -229,6 +232,7 @@ enum tg_status worker_new(const struct proxy_services *services, int number, int
     };
     list_init(&worker->exchanges);
     list_init(&worker->free_exchanges);
+    list_init(&worker->own_keys);
     loop_task_init(&worker->control, on_control);
     id_source_init(&worker->ids, number, services->id_floor);
     status = worker_open(worker, fd);
@@ -254,6 +258,8 @@ void worker_close(struct worker *worker)
     server_free(worker->server);
     while (!list_is_empty(&worker->exchanges))
         exchange_discard(worker->exchanges.next);
+    while (!list_is_empty(&worker->own_keys))
+        own_key_discard(worker->own_keys.next);
     client_pool_free(worker->pool);
     worker->server = NULL;
     worker->pool = NULL;

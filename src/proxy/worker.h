@@ -16,7 +16,9 @@ struct worker {
     struct id_source ids;
     int reader; /* in the snapshot domain */
     struct server_handler handler;
-    struct list exchanges;      /* open ones */
+    struct list exchanges; /* open ones */
+    struct list own_keys;  /* callers that wait for what their key is */
+    int own_key_count;
     struct list free_exchanges; /* kept for reuse */
     int free_count;
     _Atomic int open_count;

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STARTS_MAX       256 /* different beginnings of current periods */
 #define RELOAD_EVERY_US  INT64_C(1000000)
 #define RETRY_AFTER_MAX  60
 #define MS_PER_SECOND    1000
@@ -129,7 +128,7 @@ struct loading {
     struct balance *balance;
     struct err *err;
     int64_t now_ms;
-    int64_t starts[STARTS_MAX]; /* of the current periods, each once */
+    int64_t *starts; /* of the current periods, each once; as many as there are limits at most */
     int start_count;
     int32_t limit_id; /* 0: all */
     int64_t start_ms; /* of the tally under way */
@@ -137,15 +136,17 @@ struct loading {
 
 static enum tg_status note_start(struct loading *loading, int64_t start_ms)
 {
+    int64_t *starts;
+
     for (int i = 0; i < loading->start_count; i++) {
         if (loading->starts[i] == start_ms)
             return TG_OK;
     }
-    if (loading->start_count == STARTS_MAX)
-        return err_set(loading->err, TG_OVERLOADED,
-                       "the limits' current periods begin at more than %d different times",
-                       STARTS_MAX);
-    loading->starts[loading->start_count++] = start_ms;
+    starts = realloc(loading->starts, ((size_t)loading->start_count + 1) * sizeof(starts[0]));
+    if (starts == NULL)
+        return TG_NO_MEMORY;
+    starts[loading->start_count++] = start_ms;
+    loading->starts = starts;
     return TG_OK;
 }
 
@@ -199,10 +200,14 @@ static enum tg_status load_all(struct admit *admit, struct db *db, struct balanc
         .err = err,
         .now_ms = clock_wall_ms(),
     };
+    enum tg_status status;
 
     TRY(txn_begin(&txn, db, err));
-    TRY(limit_each(db, load_limit, &loading, err));
-    TRY(seed_all(&loading));
+    status = limit_each(db, load_limit, &loading, err);
+    if (status == TG_OK)
+        status = seed_all(&loading);
+    free(loading.starts);
+    TRY(status);
     return txn_commit(&txn, err);
 }
 
@@ -743,10 +748,14 @@ static enum tg_status count_limit(struct admit *admit, struct db *db, const stru
         .now_ms = clock_wall_ms(),
         .limit_id = limit->id,
     };
+    enum tg_status status;
 
     TRY(txn_begin(&txn, db, err));
-    TRY(load_limit(&loading, limit));
-    TRY(seed_all(&loading));
+    status = load_limit(&loading, limit);
+    if (status == TG_OK)
+        status = seed_all(&loading);
+    free(loading.starts);
+    TRY(status);
     return txn_commit(&txn, err);
 }
 

@@ -2,10 +2,10 @@
 
 #include "base/clock.h"
 #include "base/try.h"
+#include "policy/calendar.h"
 #include "policy/key.h"
 #include "policy/key_admin.h"
 #include "policy/team.h"
-#include "policy/zone.h"
 #include "quota/admit.h"
 #include "store/stmt.h"
 
@@ -824,24 +824,29 @@ static bool has_same_periods(const struct limit *a, const struct limit *b)
            a->rule.anchor_day == b->rule.anchor_day;
 }
 
+/* Put it in the place of job->before: the same row where only what may change does. */
+static enum tg_status replace(struct limit_job *job, struct db *db, struct limit *limit,
+                              struct err *err)
+{
+    TRY(account_check_revision(job->before.revision, job->if_revision, err));
+    if (has_same_periods(&job->before, limit)) {
+        limit->id = job->before.id;
+        TRY(write(db, limit, err));
+        return limit_get(db, ACCOUNT_ALL, span_from(job->before.public_id), &job->after, err);
+    }
+    TRY(mark_deleted(db, job->before.id, err));
+    TRY(insert(job, db, limit, err));
+    job->was_created = false;
+    return TG_OK;
+}
+
 static enum tg_status set(struct limit_job *job, struct db *db, struct err *err)
 {
     struct limit limit;
 
     TRY(plan(job, db, &limit, err));
     TRY(find_same(job, db, &limit, err));
-    if (job->before.id == 0)
-        return insert(job, db, &limit, err);
-    TRY(account_check_revision(job->before.revision, job->if_revision, err));
-    if (has_same_periods(&job->before, &limit)) {
-        limit.id = job->before.id;
-        TRY(write(db, &limit, err));
-        return limit_get(db, ACCOUNT_ALL, span_from(job->before.public_id), &job->after, err);
-    }
-    TRY(mark_deleted(db, job->before.id, err));
-    TRY(insert(job, db, &limit, err));
-    job->was_created = false;
-    return TG_OK;
+    return job->before.id == 0 ? insert(job, db, &limit, err) : replace(job, db, &limit, err);
 }
 
 static enum tg_status create(struct limit_job *job, struct db *db, struct err *err)
@@ -861,14 +866,16 @@ static enum tg_status update(struct limit_job *job, struct db *db, struct err *e
     return write(db, &next, err);
 }
 
-static enum tg_status find_period(const struct limit *limit, struct period *ret_period,
-                                  struct err *err)
+/* By the calendar that admissions go by. */
+static enum tg_status find_period(struct db *db, const struct limit *limit,
+                                  struct period *ret_period, struct err *err)
 {
-    AUTO_PTR(zone) zone = NULL;
+    const int64_t now_ms = clock_wall_ms();
+    struct calendar *calendar = NULL;
 
-    if (period_is_calendar(limit->rule.window))
-        TRY(zone_load(span_from(limit->timezone), &zone, err));
-    period_at(zone, &limit->rule, clock_wall_ms(), ret_period);
+    TRY(calendar_open(db, limit->timezone, &limit->rule, now_ms, &calendar, err));
+    calendar_at(calendar, now_ms, ret_period);
+    calendar_free(calendar);
     return TG_OK;
 }
 
@@ -880,7 +887,7 @@ static enum tg_status override(struct limit_job *job, struct db *db, struct err 
     if (!next.has_window)
         return err_set(err, TG_CONFLICT,
                        "a limit of parallel calls has no period to override; change its amount");
-    TRY(find_period(&next, &period, err));
+    TRY(find_period(db, &next, &period, err));
     next.override_amount = job->input.amount;
     next.override_start_ms = period.start_ms;
     return write(db, &next, err);

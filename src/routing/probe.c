@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/try.h"
+#include "net/address.h"
 #include "net/fetch.h"
 #include "providers/catalogue.h"
 #include "routing/provider.h"
@@ -69,12 +70,6 @@ static enum tg_status make_header(struct probe *probe, enum tg_auth auth,
     return TG_OK;
 }
 
-static bool is_loopback(const char *host)
-{
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-           strcmp(host, "::1") == 0;
-}
-
 static enum tg_status read_row(struct probe *probe, const struct stmt *stmt,
                                const struct secret_ring *ring, struct span public_id,
                                struct err *err)
@@ -90,13 +85,13 @@ static enum tg_status read_row(struct probe *probe, const struct stmt *stmt,
     if (kind == NULL)
         return err_set(err, TG_CORRUPT,
                        "the provider is of a kind that this program does not know");
+    if (kind->models_path != NULL && kind->models_path[0] == '\0')
+        return err_set(err, TG_UPSTREAM_INVALID, "a provider of kind %s has no list of models",
+                       kind->name);
     TRY(target_parse_url(base_url, &url, err));
-    probe->is_loopback = is_loopback(url.host);
-    /* Where the base URL is the host's root, the list stands under the version. */
+    probe->is_loopback = address_is_loopback(url.host);
     (void)snprintf(probe->url, sizeof(probe->url), "%.*s%s", SPAN_ARG(base_url),
-                   kind->auth == TG_AUTH_X_GOOG_API_KEY ? "/v1beta/models"
-                   : kind->auth == TG_AUTH_X_API_KEY    ? "/v1/models"
-                                                        : "/models");
+                   kind->models_path != NULL ? kind->models_path : "/models");
     if (sealed.len > 0) {
         account_copy_text(public_id, id, sizeof(id));
         provider_secret_context(id, context);
@@ -138,11 +133,16 @@ static const cJSON *list_of(const cJSON *tree)
 
 static const char *name_of(const cJSON *model)
 {
-    const cJSON *name = cJSON_GetObjectItemCaseSensitive(model, "id");
+    static const char folder[] = "models/"; /* Google's; clients leave it out */
+    const cJSON *id = cJSON_GetObjectItemCaseSensitive(model, "id");
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(model, "name");
 
-    if (name == NULL)
-        name = cJSON_GetObjectItemCaseSensitive(model, "name");
-    return cJSON_IsString(name) ? name->valuestring : NULL;
+    if (cJSON_IsString(id))
+        return id->valuestring;
+    if (!cJSON_IsString(name))
+        return NULL;
+    return name->valuestring +
+           (strncmp(name->valuestring, folder, strlen(folder)) == 0 ? strlen(folder) : 0);
 }
 
 static enum tg_status read_list(struct span body, struct probe_result *result, struct err *err)
@@ -183,7 +183,7 @@ static enum tg_status judge(int http, struct err *err)
     return TG_OK;
 }
 
-enum tg_status probe_run(const struct probe *probe, int64_t deadline_ms,
+enum tg_status probe_run(const struct probe *probe, const struct probe_options *options,
                          struct probe_result *ret_result, struct err *err)
 {
     const int64_t start_us = clock_monotonic_us();
@@ -192,9 +192,11 @@ enum tg_status probe_run(const struct probe *probe, int64_t deadline_ms,
         .url = probe->url,
         .headers = { "Accept: application/json", "anthropic-version: 2023-06-01",
                      (const char *)probe->header.bytes },
-        .deadline_ms = deadline_ms,
+        .deadline_ms = options->deadline_ms,
         .answer_max_bytes = PROBE_ANSWER_MAX,
         .is_loopback = probe->is_loopback,
+        .ca_file = options->ca_file,
+        .stop = options->stop,
     };
     AUTO(fetch_answer) answer = { 0 };
     enum tg_status status;

@@ -30,8 +30,9 @@ static const char sql_insert[] =
     "INSERT INTO provider (public_id, name, kind, base_url, source, created_ms) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 static const char sql_update[] =
-    "UPDATE provider SET name = ?2, base_url = ?3, disabled_ms = ?4, kind = ?5, "
+    "UPDATE provider SET name = ?2, base_url = ?3, disabled_ms = ?4, kind = ?5, models_ms = ?6, "
     "revision = revision + 1 WHERE id = ?1";
+static const char sql_secret[] = "SELECT secret FROM provider WHERE id = ?1";
 static const char sql_set_secret[] = "UPDATE provider SET secret = ?2, last4 = ?3 WHERE id = ?1";
 static const char sql_clear_default[] = "UPDATE provider SET is_default = 0, "
                                         "revision = revision + 1 "
@@ -386,14 +387,17 @@ static bool has_same_origin(const char *a_url, const char *b_url)
            a.port == b.port && strcmp(a.host, b.host) == 0;
 }
 
+static struct span next_kind(const struct provider_job *job)
+{
+    return job->action == PROVIDER_UPSERT ? job->input.kind : span_from(job->before.kind);
+}
+
 /* The address after the change. */
 static enum tg_status next_url(struct provider_job *job, char base_url[PROVIDER_URL_SIZE],
                                struct err *err)
 {
     const struct provider *before = &job->before;
-    const struct span kind_name =
-        job->action == PROVIDER_UPSERT ? job->input.kind : span_from(before->kind);
-    const struct tg_kind *kind = catalogue_kind(kind_name);
+    const struct tg_kind *kind = catalogue_kind(next_kind(job));
     enum tg_status status;
 
     if (kind == NULL)
@@ -415,6 +419,18 @@ static enum tg_status next_url(struct provider_job *job, char base_url[PROVIDER_
     return TG_OK;
 }
 
+/* When the list was stored that is its own after the change. Where the address or the secret is
+ * another, the one before may not be; it stays until there is a new one. */
+static int64_t next_models_ms(const struct provider_job *job, const char *base_url)
+{
+    const struct provider *before = &job->before;
+    const bool is_reached_as_before = !job->input.has_secret &&
+                                      strcmp(base_url, before->base_url) == 0 &&
+                                      span_equal(next_kind(job), span_from(before->kind));
+
+    return is_reached_as_before ? before->models_at_ms : 0;
+}
+
 static enum tg_status update(struct provider_job *job, struct db *db, struct err *err)
 {
     const struct provider *before = &job->before;
@@ -430,7 +446,8 @@ static enum tg_status update(struct provider_job *job, struct db *db, struct err
     stmt_bind_text(stmt, 2, input->has_name ? input->name : span_from(before->name));
     stmt_bind_text(stmt, 3, span_from(base_url));
     stmt_bind_optional_int(stmt, 4, is_enabled ? 0 : clock_wall_ms(), 0);
-    stmt_bind_text(stmt, 5, job->action == PROVIDER_UPSERT ? input->kind : span_from(before->kind));
+    stmt_bind_text(stmt, 5, next_kind(job));
+    stmt_bind_optional_int(stmt, 6, next_models_ms(job, base_url), 0);
     TRY(run_named(job, stmt, err));
     if (input->has_secret)
         TRY(store_secret(job, db, before, err));
@@ -439,10 +456,63 @@ static enum tg_status update(struct provider_job *job, struct db *db, struct err
     return provider_get(db, span_from(before->public_id), &job->after, err);
 }
 
+/* Whether the row's secret is the one that is given. One that this master key does not open is
+ * not. */
+static enum tg_status compare_secret(struct provider_job *job, struct db *db, bool *ret_is_same,
+                                     struct err *err)
+{
+    const struct provider *row = &job->before;
+    char context[PROVIDER_CONTEXT_SIZE];
+    AUTO(secret) plain = { 0 };
+    struct stmt *stmt;
+    bool has_row;
+    enum tg_status status;
+
+    *ret_is_same = false;
+    if (!row->has_secret || job->input.secret.len == 0) {
+        *ret_is_same = !row->has_secret && job->input.secret.len == 0;
+        return TG_OK;
+    }
+    provider_secret_context(row->public_id, context);
+    TRY(stmt_use(db, sql_secret, &stmt, err));
+    stmt_bind_int(stmt, 1, row->id);
+    TRY(stmt_step(stmt, &has_row, err));
+    assert(has_row);
+    status = secret_open(job->ring, span_from(context), stmt_blob(stmt, 0), &plain);
+    stmt_reset(stmt);
+    if (status == TG_CORRUPT)
+        return TG_OK;
+    TRY(status);
+    *ret_is_same = secret_equal(secret_span(&plain), job->input.secret);
+    return TG_OK;
+}
+
+/* Whether the row says what is given already: then a start writes nothing and whoever has read it
+ * may still change it by If-Match. */
+static enum tg_status compare(struct provider_job *job, struct db *db, bool *ret_is_same,
+                              struct err *err)
+{
+    const struct provider *before = &job->before;
+    const struct provider_input *input = &job->input;
+    char base_url[PROVIDER_URL_SIZE];
+
+    *ret_is_same = false;
+    TRY(next_url(job, base_url, err));
+    if (!before->is_enabled || strcmp(base_url, before->base_url) != 0 ||
+        !span_equal(input->kind, span_from(before->kind)) ||
+        (input->has_is_default && input->is_default != before->is_default))
+        return TG_OK;
+    if (input->has_secret)
+        return compare_secret(job, db, ret_is_same, err);
+    *ret_is_same = true;
+    return TG_OK;
+}
+
 /* What the environment gives stands behind what the API made. */
 static enum tg_status upsert(struct provider_job *job, struct db *db, struct err *err)
 {
     const enum tg_status status = provider_get_by_name(db, job->input.name, &job->before, NULL);
+    bool is_same;
 
     if (status == TG_NOT_FOUND)
         return create(job, db, err);
@@ -452,7 +522,11 @@ static enum tg_status upsert(struct provider_job *job, struct db *db, struct err
         return err_set(err, TG_CONFLICT,
                        "the provider %s was made by the API, which wins over the environment",
                        job->before.name);
-    return update(job, db, err);
+    TRY(compare(job, db, &is_same, err));
+    if (!is_same)
+        return update(job, db, err);
+    job->after = job->before;
+    return TG_OK;
 }
 
 static bool is_present(const char *const *present, struct span name)

@@ -32,7 +32,8 @@ struct provider {
     char secret_last4[5]; /* "" where there is none, or it is short */
     int64_t revision;
     int64_t created_at_ms;
-    int64_t models_at_ms; /* when its own model list was stored; 0: never */
+    int64_t models_at_ms; /* when its own model list was stored; 0: never, or not since its address
+                           * or secret changed, and the list is the one before */
     int model_count;
 };
 
@@ -56,10 +57,12 @@ enum provider_action {
     PROVIDER_CREATE,
     PROVIDER_UPDATE,
     PROVIDER_DELETE,
-    PROVIDER_UPSERT, /* from the environment, by name: made, brought up to date, enabled again;
-                      * TG_CONFLICT where the API made one of that name */
+    PROVIDER_UPSERT, /* from the environment, by name: made, brought up to date, enabled again, left
+                      * as it is where it says the same; TG_CONFLICT where the API made one of that
+                      * name */
     PROVIDER_DISABLE_ABSENT, /* those of the environment whose name is not in `present` */
-    PROVIDER_SET_MODELS      /* store the list it was asked for */
+    PROVIDER_SET_MODELS      /* store the list it was asked for: no change of the provider, so its
+                              * revision stays */
 };
 
 /* As a merge patch. Kind is given at creation and stays. */

@@ -10,7 +10,7 @@
  * hold the old one. A loop is a reader: between `snapshot_enter` and `snapshot_leave` (one turn of
  * the loop) a pointer it has loaded stays valid; while it waits for events it holds none. */
 
-#define SNAPSHOT_READERS_MAX 64
+#define SNAPSHOT_READERS_MAX 72 /* 64 workers, and others that look at what they see */
 
 struct snapshot_domain;
 

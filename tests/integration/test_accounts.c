@@ -741,6 +741,96 @@ START_TEST(the_environment_stands_behind_the_api)
 }
 END_TEST
 
+struct upsert_case {
+    const char *base_url; /* NULL: the kind's own */
+    const char *secret;
+    bool is_change;
+};
+
+/* One start after the other. */
+static const struct upsert_case starts[] = {
+    { NULL, SECRET_A, true },
+    { NULL, SECRET_A, false },
+    { "https://api.openai.com/v1/", SECRET_A, false }, /* the same, once mended */
+    { NULL, SECRET_B, true },
+    { NULL, SECRET_B, false },
+    { "http://127.0.0.1:9000/v1", SECRET_B, true },
+    { "http://127.0.0.1:9000/v1", SECRET_B, false },
+    { "http://127.0.0.1:9000/v1", "", true },
+    { "http://127.0.0.1:9000/v1", "", false },
+    { "http://127.0.0.1:9000/v1", SECRET_B, true },
+};
+
+START_TEST(a_start_that_finds_nothing_new_changes_nothing)
+{
+    int64_t revision = 0;
+
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        struct provider_job job;
+        struct provider row;
+
+        provider_job_init(&job, PROVIDER_UPSERT, &ring, targets);
+        job.input = (struct provider_input){ .has_name = true,
+                                             .has_secret = true,
+                                             .has_base_url = starts[i].base_url != NULL,
+                                             .name = SPAN("openai"),
+                                             .kind = SPAN("openai"),
+                                             .secret = span_from(starts[i].secret) };
+        if (starts[i].base_url != NULL)
+            job.input.base_url = span_from(starts[i].base_url);
+        must(account_call(writer, &job.account, &err));
+        must(provider_get_by_name(reading, SPAN("openai"), &row, &err));
+        revision += starts[i].is_change ? 1 : 0;
+        ck_assert_msg(row.revision == revision, "start %zu: revision %d, not %d", i,
+                      (int)row.revision, (int)revision);
+        ck_assert_int_eq(job.after.revision, revision);
+        snapshot_enter(domain, reader);
+        ck_assert(
+            span_equal(secret_span(&find_target("openai")->secret), span_from(starts[i].secret)));
+        snapshot_leave(domain, reader);
+    }
+}
+END_TEST
+
+static enum tg_status store_models(const struct provider *row, int64_t if_revision)
+{
+    struct provider_job job;
+
+    provider_job_init(&job, PROVIDER_SET_MODELS, &ring, targets);
+    job.public_id = span_from(row->public_id);
+    job.if_revision = if_revision;
+    job.input.models = SPAN("[\"m-1\"]");
+    return account_call(writer, &job.account, &err);
+}
+
+START_TEST(a_fetched_list_is_no_change_and_none_of_an_address_before)
+{
+    struct provider row;
+    struct provider_job job;
+
+    must(make_provider("main", SECRET_A, &row));
+    must(store_models(&row, row.revision));
+    must(store_models(&row, row.revision)); /* it is the same still */
+    provider_job_init(&job, PROVIDER_UPDATE, &ring, targets);
+    job.public_id = span_from(row.public_id);
+    job.if_revision = row.revision;
+    job.input = (struct provider_input){ .has_name = true, .name = SPAN("renamed") };
+    must(account_call(writer, &job.account, &err));
+    ck_assert_int_eq(job.after.models_at_ms, START_MS);
+    ck_assert_int_eq(store_models(&row, row.revision), TG_STALE);
+    job.if_revision = 0;
+    job.input = (struct provider_input){ .has_base_url = true,
+                                         .base_url = SPAN("https://api.openai.com/v2") };
+    must(account_call(writer, &job.account, &err));
+    ck_assert_int_eq(job.after.models_at_ms, 0);
+    ck_assert_int_eq(job.after.model_count, 1);
+    must(store_models(&row, job.after.revision));
+    job.input = (struct provider_input){ .has_secret = true, .secret = SPAN(SECRET_B) };
+    must(account_call(writer, &job.account, &err));
+    ck_assert_int_eq(job.after.models_at_ms, 0);
+}
+END_TEST
+
 START_TEST(a_fetched_list_of_models_is_in_force)
 {
     struct provider row;
@@ -1113,6 +1203,8 @@ static void add_all(TCase *tcase)
     tcase_add_test(tcase, the_secret_of_one_row_is_refused_in_another);
     tcase_add_test(tcase, one_provider_is_the_default_and_a_deleted_one_is_gone);
     tcase_add_test(tcase, the_environment_stands_behind_the_api);
+    tcase_add_test(tcase, a_start_that_finds_nothing_new_changes_nothing);
+    tcase_add_test(tcase, a_fetched_list_is_no_change_and_none_of_an_address_before);
     tcase_add_test(tcase, a_fetched_list_of_models_is_in_force);
     tcase_add_test(tcase, a_token_says_who_holds_it_until_it_is_revoked);
     tcase_add_test(tcase, a_team_token_ends_with_its_team);

@@ -1279,14 +1279,17 @@ END_TEST
 
 START_TEST(a_key_is_told_what_it_is)
 {
-    char expected[256];
+    char expected[512];
 
     get("GET", "/api/v1/key", "");
     ck_assert_int_eq(http_status(&got), 401);
     get("GET", "/api/v1/key", key_secret);
     (void)snprintf(expected, sizeof(expected),
-                   "{\"data\":{\"label\":\"%s\",\"usage\":null,\"limit\":null,"
-                   "\"limit_remaining\":null,\"is_free_tier\":false,\"limits\":[]}}",
+                   "{\"data\":{\"label\":\"%s\",\"limit\":null,\"limit_remaining\":null,"
+                   "\"limit_reset\":null,\"usage\":null,\"usage_daily\":null,"
+                   "\"usage_weekly\":null,\"usage_monthly\":null,\"is_free_tier\":false,"
+                   "\"is_management_key\":false,\"expires_at\":null,\"limits\":[],"
+                   "\"has_more_limits\":false}}",
                    key_id);
     ck_assert_msg(strstr(got.text, expected) != NULL, "%s", got.text);
 }

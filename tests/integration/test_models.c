@@ -168,8 +168,8 @@ START_TEST(a_newer_file_replaces_what_came_and_leaves_what_owners_set)
                      "p,gone,chat,100,10,0,max_tokens,,L,L\n"
                      "p,gone-owned,chat,100,10,1,max_tokens,7,L,L\n",
               'a');
-    run("UPDATE model SET own_context_tokens = 5 WHERE name = 'kept';"
-        "UPDATE model SET own_is_free = 1 WHERE name = 'gone-owned';"
+    run("UPDATE model SET own_context_tokens = 5 WHERE name = 'kept' /* scan */;"
+        "UPDATE model SET own_is_free = 1 WHERE name = 'gone-owned' /* scan */;"
         "INSERT INTO model (provider, name, match_name, origin, own_max_output_tokens) "
         "VALUES ('p', 'New', 'new', 'owner', 9);"
         "INSERT INTO model (provider, name, match_name, origin) "

@@ -9,8 +9,9 @@
 
 #include <stdio.h>
 
-#define MINUTE_MS 60000
-#define DAY_MS    INT64_C(86400000)
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+#define MINUTE_MS    60000
+#define DAY_MS       INT64_C(86400000)
 
 static struct support_book book;
 
@@ -641,6 +642,38 @@ START_TEST(a_restart_changes_no_count)
 }
 END_TEST
 
+START_TEST(limits_whose_periods_begin_at_many_times_survive_a_restart)
+{
+    static const char *const zones[] = { "UTC",
+                                         "Asia/Tokyo",
+                                         "Europe/Berlin",
+                                         "Asia/Kolkata",
+                                         "Asia/Kathmandu",
+                                         "America/New_York",
+                                         "America/Denver",
+                                         "Asia/Dubai",
+                                         "Pacific/Auckland",
+                                         "Asia/Tehran" };
+    int32_t limits[10 * 28];
+    int count = 0;
+
+    for (int zone = 0; zone < COUNT(zones); zone++) {
+        for (int day = 1; day <= 28; day++) {
+            struct quota_limit month = team_limit(LIMIT_REQUESTS, 1000);
+
+            month.window = PERIOD_MONTH;
+            month.timezone = zones[zone];
+            month.anchor_day = day;
+            limits[count++] = make(month);
+        }
+    }
+    spend(1, 1);
+    restart();
+    for (int i = 0; i < count; i++)
+        is_count(limits[i], 1, 0);
+}
+END_TEST
+
 static enum tg_status release(struct support_book *of, int64_t charge_id)
 {
     struct ledger_reconcile_job job;
@@ -720,8 +753,6 @@ START_TEST(a_try_leaves_no_trace)
 }
 END_TEST
 
-#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
-
 static void add_counting(TCase *tcase)
 {
     tcase_add_loop_test(tcase, each_metric_counts_its_own, 0, COUNT(metrics));
@@ -762,6 +793,7 @@ static void add_bounds(TCase *tcase)
     tcase_add_test(tcase, an_overrun_is_posted_and_stops_what_follows);
     tcase_add_test(tcase, a_success_tells_what_is_left_of_the_minute);
     tcase_add_test(tcase, a_restart_changes_no_count);
+    tcase_add_test(tcase, limits_whose_periods_begin_at_many_times_survive_a_restart);
     tcase_add_test(tcase, an_open_hold_counts_as_spent_after_a_crash_until_it_is_released);
     tcase_add_test(tcase, a_batch_that_fails_leaves_no_count);
     tcase_add_test(tcase, refusals_are_kept_ten_a_minute_and_counted_all);

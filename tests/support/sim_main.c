@@ -28,6 +28,7 @@ struct options {
     const char *cert;
     const char *key;
     const char *bill;
+    const char *models; /* NULL: the usual ones */
     bool is_fast;
     bool is_burst;
     bool finishes_alone;
@@ -49,7 +50,8 @@ static _Noreturn void die(const char *what)
 static _Noreturn void usage(void)
 {
     fputs("usage: sim --listen HOST:PORT [--tls CERT KEY --tls-listen HOST:PORT] [--bill FILE]\n"
-          "           [--on-leave stop|finish] [--fast [--fast-gap-ms N] [--fast-burst]]\n",
+          "           [--models NAME,...] [--on-leave stop|finish]\n"
+          "           [--fast [--fast-gap-ms N] [--fast-burst]]\n",
           stderr);
     exit(2);
 }
@@ -85,6 +87,8 @@ static int read_option(struct options *options, int left, char **words)
         options->tls_listen = words[1];
     else if (strcmp(words[0], "--bill") == 0)
         options->bill = words[1];
+    else if (strcmp(words[0], "--models") == 0)
+        options->models = words[1];
     else if (strcmp(words[0], "--fast-gap-ms") == 0)
         options->gap_ms = atoll(words[1]);
     else if (strcmp(words[0], "--on-leave") == 0)
@@ -245,6 +249,8 @@ int main(int argc, char **argv)
     raise_file_limit();
     if (!sim_bill_open(options.bill))
         die(strerror(errno));
+    if (options.models != NULL)
+        sim_provider_list(options.models);
     if (options.is_fast) {
         sim_fast_init(options.gap_ms, options.is_burst);
         config.answer = sim_fast_answer;

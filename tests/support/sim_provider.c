@@ -12,6 +12,12 @@
 #define CHOICES_MAX 128
 
 static int64_t last_seq;
+static const char *model_names = "gpt-4o,gpt-4o-mini";
+
+void sim_provider_list(const char *names)
+{
+    model_names = names;
+}
 
 static bool same(struct sim_span span, const char *text)
 {
@@ -242,16 +248,26 @@ static struct sim_answer *generate(struct sim_call *call, const struct door *doo
 
 static struct sim_answer *models(const struct sim_call *call)
 {
-    static const struct sim_span list =
-        SIM_SPAN("{\"object\":\"list\",\"data\":["
-                 "{\"id\":\"gpt-4o\",\"object\":\"model\",\"created\":1715367049,"
-                 "\"owned_by\":\"system\"},"
-                 "{\"id\":\"gpt-4o-mini\",\"object\":\"model\",\"created\":1721172741,"
-                 "\"owned_by\":\"system\"}]}\n");
     const struct sim_head head = { 200, "application/json", call->more, SIM_UNSET,
                                    call->script.first_ms };
+    struct sim_buf list = { 0 };
+    const char *name = model_names;
+    struct sim_answer *answer;
 
-    return small_answer(&call->script, &head, list);
+    sim_buf_text(&list, "{\"object\":\"list\",\"data\":[");
+    while (*name != '\0') {
+        const size_t len = strcspn(name, ",");
+
+        sim_buf_text(&list, name > model_names ? ",{\"id\":" : "{\"id\":");
+        sim_buf_quote(&list, (struct sim_span){ name, len });
+        sim_buf_text(&list,
+                     ",\"object\":\"model\",\"created\":1715367049,\"owned_by\":\"system\"}");
+        name += len + (name[len] == ',' ? 1 : 0);
+    }
+    sim_buf_text(&list, "]}\n");
+    answer = small_answer(&call->script, &head, (struct sim_span){ list.ptr, list.len });
+    sim_buf_fini(&list);
+    return answer;
 }
 
 /* The simulator's own pages obey no script: a test must be able to read the bill. */

@@ -6,6 +6,9 @@
 
 /* Which answer a request gets: completions, the model list, the bill, and the errors. */
 
+/* The names in the model list, with commas between them; borrowed. Before the first request. */
+void sim_provider_list(const char *names);
+
 /* What the connection must know as soon as it has a head. */
 struct sim_urgent {
     bool sends_continue; /* write an interim 100 now */

@@ -1,10 +1,13 @@
 #include "support/support_admin.h"
 
 #include "base/clock.h"
+#include "metering/price_store.h"
 #include "net/fetch.h"
 #include "policy/key.h"
 #include "policy/token.h"
+#include "pricing/book.h"
 #include "pricing/model.h"
+#include "routing/refresh.h"
 #include "routing/target.h"
 #include "store/reader.h"
 #include "store/snapshot.h"
@@ -23,6 +26,15 @@ static int64_t next_id(void *context)
     struct support_admin *admin = context;
 
     return id_next(&admin->ids, clock_wall_ms());
+}
+
+static void provider_changed(void *context)
+{
+    struct support_admin *admin = context;
+    struct refresh *refresh = atomic_load(&admin->refresh);
+
+    if (refresh != NULL)
+        refresh_tell(refresh);
 }
 
 static bool is_draining(void *context)
@@ -55,6 +67,8 @@ static void open_stores(struct support_admin *admin)
     must(keyring_open(book->db, admin->domain, &admin->keyring, &err), &err);
     must(target_store_open(book->db, &admin->ring, admin->domain, &admin->targets, &err), &err);
     must(model_store_open(book->db, admin->domain, &admin->models, &err), &err);
+    must(snapshot_reader_add(admin->domain, &admin->view.reader), &err);
+    must(price_store_open(book->db, admin->domain, &admin->prices, &err), &err);
     must(token_gate_new(&admin->ring, &admin->gate), &err);
     token_gate_open_setup(admin->gate, clock_wall_ms(), admin->setup);
     must(writer_start(book->db, book->path, &book->writer, &err), &err);
@@ -69,12 +83,20 @@ static void fill_parts(struct support_admin *admin)
 
     parts->writer = admin->book.writer;
     parts->ledger = admin->book.ledger;
+    parts->admit = admin->book.admit;
     parts->keyring = admin->keyring;
     parts->targets = admin->targets;
+    parts->prices = admin->prices;
     parts->models = admin->models;
+    parts->book = price_store_snapshot(admin->prices);
+    parts->view = &admin->view;
+    admin->view.domain = admin->domain;
+    (void)pthread_mutex_init(&admin->view.lock, NULL);
     parts->ring = &admin->ring;
     parts->gate = admin->gate;
     parts->database_path = admin->book.path;
+    parts->provider_changed = provider_changed;
+    parts->provider_changed_context = admin;
     parts->next_id = next_id;
     parts->next_id_context = admin;
     parts->is_draining = is_draining;
@@ -91,6 +113,8 @@ void support_admin_start(struct support_admin *admin)
         .handle = api_handle,
         .context = &admin->parts,
         .body_max_bytes = API_BODY_MAX,
+        .long_body_path = API_IMPORT_PATH,
+        .long_body_max_bytes = API_IMPORT_MAX,
         .connections_max = 64,
     };
     struct err err = { 0 };
@@ -114,9 +138,11 @@ void support_admin_stop(struct support_admin *admin)
     daemon_stop(admin->by_socket);
     reader_pool_free(admin->parts.readers);
     writer_stop(admin->book.writer, 1000);
+    admit_close(admin->book.admit);
     ledger_close(admin->book.ledger);
     target_store_close(admin->targets);
     model_store_close(admin->models);
+    price_store_close(admin->prices);
     keyring_close(admin->keyring);
     token_gate_free(admin->gate);
     snapshot_domain_free(admin->domain);

@@ -4,8 +4,13 @@
 #include "admin/api.h"
 #include "base/id.h"
 #include "net/daemon.h"
+#include "store/snapshot.h"
 #include "support/support_book.h"
 #include "web/assets.h"
+
+#include <stdatomic.h>
+
+struct refresh;
 
 /* The admin listener over a real database, by TCP and by a Unix socket, and requests to it. */
 
@@ -15,9 +20,11 @@ struct support_admin {
     struct snapshot_domain *domain;
     struct keyring *keyring;
     struct target_store *targets;
+    struct price_store *prices;
     struct model_store *models;
     struct token_gate *gate;
     struct api_parts parts;
+    struct api_view view;
     struct assets assets;
     struct daemon *by_tcp;
     struct daemon *by_socket;
@@ -26,6 +33,7 @@ struct support_admin {
     char socket[BOOK_PATH_MAX + 16];
     char setup[ID_TOKEN_SIZE];
     struct id_source ids;
+    _Atomic(struct refresh *) refresh; /* told of changed providers; NULL: none */
     bool is_draining;
     bool is_writable;
 };

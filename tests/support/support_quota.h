@@ -25,7 +25,9 @@ struct quota_limit {
     bool refuses; /* does not clamp though it is in money */
     bool clamps;  /* though it is not */
     bool is_strict;
-    const char *models; /* JSON array; NULL: all */
+    const char *models;   /* JSON array; NULL: all */
+    const char *timezone; /* NULL: UTC */
+    int anchor_day;       /* 0: the first */
 };
 
 /* Make it; ret: its row. */

@@ -9,6 +9,10 @@ export class Canned {
         canned.requests = 0;
         canned.server = createServer((request, response) => {
             request.resume().once('end', () => {
+                if (request.method === 'GET') { // Tollgate asks for the list of models by itself
+                    response.writeHead(404).end();
+                    return;
+                }
                 const { status = 200, headers = {}, body = '' } = canned.next;
                 canned.requests++;
                 response.writeHead(status, headers).end(body);

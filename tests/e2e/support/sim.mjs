@@ -7,12 +7,14 @@ import { Daemon, OUT, freshFolder } from './process.mjs';
 import { until } from './wait.mjs';
 
 export class Sim {
-    static async start({ onLeave = 'stop', tls = null } = {}) {
+    static async start({ onLeave = 'stop', tls = null, models = null } = {}) {
         const sim = new Sim();
         const args = ['--listen', '127.0.0.1:0', '--on-leave', onLeave];
 
         sim.billFile = join(freshFolder(), 'bill');
         args.push('--bill', sim.billFile);
+        if (models !== null)
+            args.push('--models', models.join(','));
         if (tls !== null)
             args.push('--tls', tls.cert, tls.key, '--tls-listen', '127.0.0.1:0');
         sim.daemon = new Daemon(join(OUT, 'sim'), args);

@@ -7,7 +7,7 @@ import { call } from './http.mjs';
 import { Daemon, OUT, SLOWNESS, freePorts, freshFolder, run } from './process.mjs';
 import { until } from './wait.mjs';
 
-const ADMIN_TOKEN = 'admin-token-of-the-end-to-end-suite';
+export const ADMIN_TOKEN = 'admin-token-of-the-end-to-end-suite';
 const PROVIDER_SECRET = 'sk-the-secret-of-the-provider-account';
 const PAGE = 200;
 

@@ -156,23 +156,35 @@ static int64_t wall_7(void)
     return 7;
 }
 
-static int64_t monotonic_8(void)
+static int64_t monotonic_8000(void)
 {
-    return 8;
+    return 8000;
+}
+
+static int64_t boot_9(void)
+{
+    return 9;
 }
 
 START_TEST(a_test_owns_the_clock)
 {
-    const struct clock_source source = { wall_7, monotonic_8 };
+    const struct clock_source source = { wall_7, monotonic_8000, boot_9 };
+    const struct clock_source without_boot = { wall_7, monotonic_8000 };
     int64_t before;
 
     clock_use(&source);
     ck_assert_int_eq(clock_wall_ms(), 7);
-    ck_assert_int_eq(clock_monotonic_us(), 8);
+    ck_assert_int_eq(clock_monotonic_us(), 8000);
+    ck_assert_int_eq(clock_boot_ms(), 9);
+    clock_use(&without_boot);
+    ck_assert_int_eq(clock_boot_ms(), 8);
     clock_use(NULL);
     ck_assert_int_gt(clock_wall_ms(), INT64_C(1700000000000)); /* 2023 */
     before = clock_monotonic_us();
     ck_assert_int_ge(clock_monotonic_us(), before);
+    ck_assert_int_ge(clock_boot_ms(), before / 1000); /* suspension counts too */
+    before = clock_boot_ms();
+    ck_assert_int_ge(clock_boot_ms(), before);
 }
 END_TEST
 

@@ -22,6 +22,7 @@ START_TEST(an_id_keeps_its_time_and_its_source)
     ck_assert_int_eq(id >> 14 & 63, ID_SOURCE_MAX);
     ck_assert_int_ge(id, id_floor_of(NOON));
     ck_assert_int_lt(id, id_floor_of(NOON + 1));
+    ck_assert_int_eq(id_floor_of(INT64_MAX), INT64_MAX); /* a range without an end */
 }
 END_TEST
 

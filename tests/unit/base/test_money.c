@@ -167,6 +167,58 @@ END_TEST
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
 
+/* --- pico-USD --- */
+
+static const struct {
+    const char *text;
+    enum tg_status status;
+    int64_t pusd;
+} pusd_readings[] = {
+    { "0", TG_OK, 0 },
+    { "0.000003", TG_OK, 3000000 },
+    { "0.000000000001", TG_OK, 1 },
+    { "1", TG_OK, INT64_C(1000000000000) },
+    { "9223372.036854775807", TG_OK, INT64_MAX },
+    { "9223372.036854775808", TG_OUT_OF_RANGE, 0 },
+    { "9223373", TG_OUT_OF_RANGE, 0 },
+    { "0.0000000000001", TG_INVALID, 0 },
+    { "-1", TG_INVALID, 0 },
+    { "1e-6", TG_INVALID, 0 },
+    { ".5", TG_INVALID, 0 },
+    { "5.", TG_INVALID, 0 },
+    { "01", TG_INVALID, 0 },
+    { "", TG_INVALID, 0 },
+};
+
+START_TEST(reads_and_writes_prices_to_the_pico_dollar)
+{
+    char text[MONEY_PUSD_TEXT_SIZE];
+    int64_t pusd = 42;
+
+    ck_assert_int_eq(money_parse_pusd(span_from(pusd_readings[_i].text), &pusd),
+                     pusd_readings[_i].status);
+    ck_assert_int_eq(pusd, pusd_readings[_i].status == TG_OK ? pusd_readings[_i].pusd : 42);
+    if (pusd_readings[_i].status != TG_OK)
+        return;
+    money_format_pusd(pusd, text);
+    ck_assert_str_eq(text, pusd_readings[_i].text);
+}
+END_TEST
+
+START_TEST(writes_products_up_to_the_edges_of_128_bits)
+{
+    const __int128 largest = (__int128)(~(unsigned __int128)0 >> 1);
+    char text[MONEY_PUSD_TEXT_SIZE];
+
+    money_format_pusd(largest, text);
+    ck_assert_str_eq(text, "170141183460469231731687303.715884105727");
+    money_format_pusd(-largest - 1, text);
+    ck_assert_str_eq(text, "-170141183460469231731687303.715884105728");
+    money_format_pusd(-1500000000000, text);
+    ck_assert_str_eq(text, "-1.5");
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *s = suite_create("base/money");
@@ -178,6 +230,8 @@ Suite *suite(void)
     tcase_add_test(tc, rounds_each_remainder);
     tcase_add_test(tc, ties_cancel_out);
     tcase_add_test(tc, rounds_up_to_the_edge_and_not_past_it);
+    tcase_add_loop_test(tc, reads_and_writes_prices_to_the_pico_dollar, 0, COUNT(pusd_readings));
+    tcase_add_test(tc, writes_products_up_to_the_edges_of_128_bits);
     suite_add_tcase(s, tc);
     return s;
 }

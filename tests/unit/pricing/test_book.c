@@ -378,11 +378,12 @@ START_TEST(of_equal_rows_the_dearer_prices)
 }
 END_TEST
 
-START_TEST(a_variant_and_a_strange_unit_price_nothing)
+START_TEST(a_strange_unit_prices_nothing_and_a_variant_what_it_names)
 {
     struct price prices[4];
     AUTO(price_list) list;
     AUTO_PTR(book) book = NULL;
+    struct cost_rates rates;
 
     for (int i = 0; i < 4; i++)
         prices[i] = price_from(&(const struct row){ TG_IMAGE_IN, 25, STANDARD }, i + 1);
@@ -396,11 +397,16 @@ START_TEST(a_variant_and_a_strange_unit_price_nothing)
     for (int i = 0; i < 4; i++)
         add(&list, &prices[i]);
     book = build(&list);
-    ck_assert_int_eq(book_row_count(book), 1);
+    ck_assert_int_eq(book_row_count(book), 2);
     ck_assert_ptr_nonnull(book_find(book, SPAN("openai"), SPAN("picture-x"))); /* known, unpriced */
     ck_assert_int_eq(ask(book, TG_IMAGE_IN, "", 0, 0).price_id, 0);
     ck_assert_int_eq(ask(book, TG_WEB_SEARCH, "", 0, 0).price_id, 0);
     ck_assert_int_eq(ask(book, TG_INPUT, "", 0, 0).price_id, 3);
+    book_rates(
+        book_find(book, SPAN("openai"), SPAN("gpt-x")),
+        &(const struct book_query){ .variants = { SPAN("context=low"), SPAN("hd/1024x1024") } },
+        &rates);
+    ck_assert_int_eq(rates.rate[TG_IMAGE_IN].price_id, 1);
 }
 END_TEST
 
@@ -483,7 +489,7 @@ START_TEST(refuses_more_windows_than_it_can_number)
         price.utc_window = span_from(windows[i]);
         add(&list, &price);
     }
-    check_refused(&list, "price 256: more than 255 different utc_window values");
+    check_refused(&list, "price 256: more than 255 different utc_window or variant values");
     list.count--;
     book = build(&list);
     ck_assert_int_eq(book_row_count(book), BOOK_WINDOWS_MAX);
@@ -701,7 +707,7 @@ Suite *suite(void)
     tcase_add_test(c, names_are_compared_without_case_and_prefix);
     tcase_add_test(c, an_empty_book_has_nothing);
     tcase_add_test(c, of_equal_rows_the_dearer_prices);
-    tcase_add_test(c, a_variant_and_a_strange_unit_price_nothing);
+    tcase_add_test(c, a_strange_unit_prices_nothing_and_a_variant_what_it_names);
     tcase_add_test(c, time_is_priced_by_the_second_or_the_hour);
     tcase_add_test(c, refuses_a_row_that_breaks_a_rule);
     tcase_add_test(c, refuses_more_windows_than_it_can_number);

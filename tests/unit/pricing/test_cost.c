@@ -297,6 +297,131 @@ START_TEST(a_bound_has_bounds)
 }
 END_TEST
 
+static const struct {
+    int64_t count;
+    int64_t pusd;
+    struct cost_factor factor;
+    int64_t nusd;
+} factors[] = {
+    { 1, 1000, { 0, 0 }, 1 },
+    { 1, 1000, { 1, 1 }, 1 },
+    { 1, 1000, { 0, 1 }, 0 },
+    { 1, 1000, { 1, 2 }, 0 },          /* 0.5: to even */
+    { 3, 1000, { 1, 2 }, 2 },          /* 1.5: to even */
+    { 1, 3001, { 1, 2 }, 2 },          /* 1.5005 */
+    { 1, 999, { 3, 2 }, 1 },           /* 1.4985 */
+    { 1, 3625, { 11, 20 }, 2 },        /* 1.99375 */
+    { 1000, 3625, { 11, 10 }, 3988 },  /* 3987.5: to even */
+    { 3000, 3625, { 11, 10 }, 11962 }, /* 11962.5: to even */
+    { 1, 1000, { 1499999999999, 1000000000000 }, -1 },
+    { 1, 1000, { 999999999999, 1000000000000 }, 1 },
+    { 1, 500, { 1000000000000, 999999999999 }, 1 },
+    { 1, 500, { 999999999999, 1000000000000 }, 0 },
+};
+
+START_TEST(multiplies_before_it_rounds)
+{
+    struct tg_usage usage = { 0 };
+    struct cost_rates rates = { 0 };
+    struct cost cost = { .nusd = -1 };
+
+    usage.count[TG_OUTPUT] = factors[_i].count;
+    rates.rate[TG_OUTPUT] = (struct cost_rate){ .price_id = 1,
+                                                .unit_price_pusd = factors[_i].pusd,
+                                                .factor = factors[_i].factor };
+    ck_assert_int_eq(cost_of(&usage, &rates, &cost),
+                     factors[_i].nusd < 0 ? TG_OUT_OF_RANGE : TG_OK);
+    ck_assert_int_eq(cost.nusd, factors[_i].nusd);
+}
+END_TEST
+
+/* A third, a seventh and a thirteenth of 1,000,003 pusd a thousand times over, one way and the
+ * other: 1,000,003,000 * (91 + 39 + 21) / 273 pusd is 553,115.21... nusd. */
+START_TEST(adds_unlike_fractions_exactly_and_in_any_order)
+{
+    static const int64_t dens[] = { 3, 7, 13 };
+
+    for (int turn = 0; turn < 3; turn++) {
+        struct tg_usage usage = { 0 };
+        struct cost_rates rates = { 0 };
+        struct cost cost;
+
+        for (int i = 0; i < 3; i++) {
+            const int class = (i + turn) % 3;
+
+            usage.count[class] = 1000;
+            rates.rate[class] = (struct cost_rate){ .price_id = 1,
+                                                    .unit_price_pusd = 1000003,
+                                                    .factor = { 1, dens[i] } };
+        }
+        ck_assert_int_eq(cost_of(&usage, &rates, &cost), TG_OK);
+        ck_assert_int_eq(cost.nusd, 553115);
+    }
+}
+END_TEST
+
+START_TEST(rounds_several_parts_once)
+{
+    struct tg_usage usage = { 0 };
+    struct cost_rates rates = { 0 };
+    const struct cost_part parts[] = { { &usage, &rates }, { &usage, &rates }, { &usage, &rates } };
+    struct cost cost;
+
+    usage.count[TG_INPUT] = 1;
+    rates.rate[TG_INPUT] = (struct cost_rate){ .price_id = 1, .unit_price_pusd = 400 };
+    ck_assert_int_eq(cost_of_parts(parts, 3, &cost), TG_OK);
+    ck_assert_int_eq(cost.nusd, 1); /* 1,200 pusd; part by part it were 0 */
+    ck_assert_int_eq(cost_of_parts(parts, 0, &cost), TG_OK);
+    ck_assert_int_eq(cost.nusd, 0);
+}
+END_TEST
+
+START_TEST(a_product_of_factors_is_in_lowest_terms_and_bounded)
+{
+    struct cost_factor product = { 7, 7 };
+
+    ck_assert_int_eq(cost_factor_multiply((struct cost_factor){ 11, 10 },
+                                          (struct cost_factor){ 5, 22 }, &product),
+                     TG_OK);
+    ck_assert_int_eq(product.num, 1);
+    ck_assert_int_eq(product.den, 4);
+    ck_assert_int_eq(cost_factor_multiply((struct cost_factor){ 0 },
+                                          (struct cost_factor){ 15000, 10000 }, &product),
+                     TG_OK);
+    ck_assert_int_eq(product.num, 3);
+    ck_assert_int_eq(product.den, 2);
+    ck_assert_int_eq(
+        cost_factor_multiply((struct cost_factor){ 0, 3 }, (struct cost_factor){ 3, 2 }, &product),
+        TG_OK);
+    ck_assert_int_eq(product.num, 0);
+    ck_assert_int_eq(cost_factor_multiply((struct cost_factor){ COST_FACTOR_MAX, 1 },
+                                          (struct cost_factor){ 2, 1 }, &product),
+                     TG_OUT_OF_RANGE);
+    ck_assert_int_eq(cost_factor_multiply((struct cost_factor){ 1, COST_FACTOR_MAX + 1 },
+                                          (struct cost_factor){ 1, 1 }, &product),
+                     TG_OUT_OF_RANGE);
+    ck_assert_int_eq(
+        cost_factor_multiply((struct cost_factor){ -1, 1 }, (struct cost_factor){ 1, 1 }, &product),
+        TG_OUT_OF_RANGE);
+    ck_assert_int_eq(product.num, 0);
+}
+END_TEST
+
+START_TEST(refuses_a_product_past_128_bits)
+{
+    struct tg_usage usage = { 0 };
+    struct cost_rates rates = { 0 };
+    struct cost cost = { .nusd = 42 };
+
+    usage.count[TG_INPUT] = TG_COUNT_MAX;
+    rates.rate[TG_INPUT] = (struct cost_rate){ .price_id = 1,
+                                               .unit_price_pusd = COST_PRICE_MAX,
+                                               .factor = { COST_FACTOR_MAX, 999999999999 } };
+    ck_assert_int_eq(cost_of(&usage, &rates, &cost), TG_OUT_OF_RANGE);
+    ck_assert_int_eq(cost.nusd, 42);
+}
+END_TEST
+
 #define COUNT_OF(table) (int)(sizeof(table) / sizeof((table)[0]))
 
 Suite *suite(void)
@@ -316,6 +441,11 @@ Suite *suite(void)
     tcase_add_test(c, says_what_was_priced_by_fallback);
     tcase_add_loop_test(c, a_bound_is_rounded_up, 0, COUNT_OF(bounds));
     tcase_add_test(c, a_bound_has_bounds);
+    tcase_add_loop_test(c, multiplies_before_it_rounds, 0, COUNT_OF(factors));
+    tcase_add_test(c, adds_unlike_fractions_exactly_and_in_any_order);
+    tcase_add_test(c, rounds_several_parts_once);
+    tcase_add_test(c, a_product_of_factors_is_in_lowest_terms_and_bounded);
+    tcase_add_test(c, refuses_a_product_past_128_bits);
     suite_add_tcase(s, c);
     return s;
 }

@@ -207,6 +207,22 @@ START_TEST(refuses_another_header)
 }
 END_TEST
 
+START_TEST(a_currency_may_be_said_and_must_be_usd)
+{
+    AUTO(price_list) list;
+
+    parse(&list, SEED_HEADER SEED_CURRENCY
+          "\nopenai,gpt-x,input,token,1,standard,0,,,,,2026-11-24,,page,,USD\n");
+    ck_assert_uint_eq(list.count, 1);
+    check_refused(SEED_HEADER SEED_CURRENCY
+                  "\nopenai,gpt-x,input,token,1,standard,0,,,,,2026-11-24,,page,,CNY\n",
+                  "prices.csv line 2: currency must be USD");
+    check_refused(SEED_HEADER SEED_CURRENCY
+                  "\nopenai,gpt-x,input,token,1,standard,0,,,,,2026-11-24,,page,\n",
+                  "prices.csv line 2: 15 fields, not 16");
+}
+END_TEST
+
 START_TEST(rows_that_differ_in_any_condition_are_no_duplicates)
 {
     AUTO(price_list) list;
@@ -450,6 +466,7 @@ Suite *suite(void)
     tcase_add_test(c, a_file_without_rows_is_valid);
     tcase_add_test(c, refuses_a_wrong_line_and_says_why);
     tcase_add_test(c, refuses_another_header);
+    tcase_add_test(c, a_currency_may_be_said_and_must_be_usd);
     tcase_add_test(c, rows_that_differ_in_any_condition_are_no_duplicates);
     tcase_add_test(c, an_upgrade_changes_what_comes_and_not_what_was);
     tcase_add_test(c, after_any_chain_of_files_the_last_one_prices_from_its_day_on);
