@@ -66,6 +66,7 @@ static struct meter_call call_of(void)
 {
     return (struct meter_call){
         .request = &request,
+        .dialect = &dialect,
         .kind = &kind,
         .book = book,
         .model = SPAN("gpt-test"),

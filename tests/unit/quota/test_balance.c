@@ -22,7 +22,8 @@ static struct calendar *open_calendar(enum period_window window)
     struct calendar *calendar = NULL;
     struct err err = { "" };
 
-    ck_assert_int_eq(calendar_open(NULL, "UTC", &rule, T0, &calendar, &err), TG_OK);
+    ck_assert_int_eq(
+        calendar_open(NULL, &(struct calendar_choice){ "UTC", &rule }, T0, &calendar, &err), TG_OK);
     return calendar;
 }
 

@@ -19,7 +19,8 @@ static void setup(void)
     const struct period_rule rule = { .window = PERIOD_MINUTE, .week_start = 1, .anchor_day = 1 };
     struct err err = { "" };
 
-    ck_assert_int_eq(calendar_open(NULL, "UTC", &rule, T0, &minutes, &err), TG_OK);
+    ck_assert_int_eq(
+        calendar_open(NULL, &(struct calendar_choice){ "UTC", &rule }, T0, &minutes, &err), TG_OK);
     limit = (struct limit){ .amount = 100, .has_window = true, .rule = rule };
     counter_log_init(&log_of_batch);
     counter_set_init(&set, &limit, minutes, &log_of_batch);
