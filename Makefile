@@ -160,12 +160,16 @@ $(OUT)/sim: $(SIM_SRC) $(wildcard tests/support/sim*.h)
 $(OUT)/period_dump: tests/support/period_dump.c $(LIB)
 	@echo "ld $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) -Itests -o $@ $^ $(LDLIBS)
+$(OUT)/ledger_script: tests/support/ledger_script.c $(LIB)
+	@mkdir -p $(@D)
+	@echo "ld $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -Itests -Wl,--as-needed -o $@ $^ $(LDLIBS)
 $(OUT)/load: tests/bench/load.c
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $<
 
-.PHONY: e2e crash crash-control bench instructions fuzz
+.PHONY: e2e crash crash-control hammer kill-points bench instructions fuzz
 ## make e2e            end-to-end suites; SUITE=raw runs one
 e2e: $(BIN) $(OUT)/sim $(OUT)/period_dump
 	OUT=$(OUT) tests/e2e/run.sh $(SUITE)
@@ -177,6 +181,15 @@ crash: $(BIN) $(OUT)/sim
 crash-control: build/release/sim
 	@$(MAKE) -j$(JOBS) V=late build/late/tollgate
 	OUT=build/release TOLLGATE=$(CURDIR)/build/late/tollgate CONTROL=1 COUNT=60 node tests/e2e/crash.mjs
+
+## make hammer         limits under a crowd, under 100 kills, at every kill point; SEED=1
+hammer: $(OUT)/integration_tests $(BIN) $(OUT)/sim
+	HAMMER=1 CK_RUN_SUITE=hammer OUT=$(OUT) $<
+	OUT=$(OUT) COUNT=100 node tests/e2e/quota_crash.mjs
+	@$(MAKE) kill-points
+## make kill-points    the ledger ended and failed in each of its system calls, the server in 20; EVERY=7 SEED=1
+kill-points: $(OUT)/ledger_script $(BIN) $(OUT)/sim
+	OUT=$(OUT) SERVER=20 node tests/e2e/kill_points.mjs
 
 ## make bench          CPU time a call against nginx; S="plain 1 KB" runs some
 bench: deps
@@ -227,7 +240,7 @@ tidy: layers format-check
 timed = @start=$$(date +%s); status=0; $(2) || status=$$?; \
         echo "[$(1) took $$(( $$(date +%s) - start )) s]"; exit $$status
 
-.PHONY: check-unit check-integration check-e2e check-crash
+.PHONY: check-unit check-integration check-e2e check-crash check-quota
 check-unit: $(OUT)/unit_tests
 	$(call timed,unit tests,$<)
 check-integration: $(OUT)/integration_tests $(BIN) $(OUT)/sim
@@ -235,6 +248,9 @@ check-integration: $(OUT)/integration_tests $(BIN) $(OUT)/sim
 
 check-crash: $(BIN) $(OUT)/sim
 	$(call timed,crash test,OUT=$(OUT) COUNT=30 node tests/e2e/crash.mjs)
+check-quota: $(BIN) $(OUT)/sim $(OUT)/ledger_script
+	$(call timed,quota crash test and kill points,{ OUT=$(OUT) COUNT=10 node tests/e2e/quota_crash.mjs && \
+	    OUT=$(OUT) EVERY=7 BOUND_S=15 node tests/e2e/kill_points.mjs; })
 # Last of all, so that node's summary closes the run; its runner prints what each suite took.
 check-e2e: $(BIN) $(OUT)/sim $(OUT)/period_dump
 	@OUT=$(OUT) tests/e2e/run.sh
@@ -242,10 +258,10 @@ check-e2e: $(BIN) $(OUT)/sim $(OUT)/period_dump
 ## make check          builds and runs every test that belongs to a change
 check: deps layers
 	@$(MAKE) -j$(JOBS) V=release all build/release/unit_tests build/release/integration_tests \
-	    build/release/sim build/release/load
+	    build/release/sim build/release/load build/release/ledger_script
 	@$(MAKE) V=release check-unit
 	@$(MAKE) V=release check-integration
-	@$(MAKE) V=release check-crash check-e2e
+	@$(MAKE) V=release check-crash check-quota check-e2e
 
 # ThreadSanitizer over what has threads; the rest it would only slow down.
 THREADED_UNIT := net/loop base/log snapshot
@@ -259,7 +275,7 @@ check-threads:
 	@for s in $(THREADED); do \
 	    CK_TIMEOUT_MULTIPLIER=10 OUT=build/tsan CK_RUN_SUITE=$$s build/tsan/integration_tests || exit 1; done
 
-## make check-long     sanitizers, all kill points, crash test in full
+## make check-long     sanitizers, all kill points, hammer and crash test in full
 check-long: deps tidy
 	@$(MAKE) V=asan -j$(JOBS) all build/asan/unit_tests build/asan/integration_tests build/asan/sim
 	@CK_TIMEOUT_MULTIPLIER=10 ASAN_OPTIONS=detect_leaks=1 $(MAKE) V=asan check-unit
@@ -269,6 +285,7 @@ check-long: deps tidy
 	@COUNT=1000000 OUT=build/release CK_RUN_SUITE=prices CK_RUN_CASE=reference build/release/integration_tests
 	@$(MAKE) crash COUNT=300
 	@$(MAKE) crash-control
+	@$(MAKE) hammer
 
 debug:
 	@$(MAKE) V=asan all

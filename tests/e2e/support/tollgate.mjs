@@ -42,11 +42,14 @@ export class Tollgate {
         return gate;
     }
 
-    /** Start the process on the data it has. */
-    async boot({ ms = 10_000 * SLOWNESS } = {}) {
-        this.daemon = new Daemon(BINARY, ['serve', '--data-dir', this.dataDir, '--listen', `127.0.0.1:${this.port}`,
-            '--admin-listen', `127.0.0.1:${this.adminPort}`, '--workers', '2', ...this.args],
-        { env: { TOLLGATE_ADMIN_TOKEN_FILE: this.tokenFile, ...this.env }, log: join(this.folder, 'log') });
+    /** Start the process on the data it has. under: a program that runs it, with its arguments. */
+    async boot({ ms = 10_000 * SLOWNESS, under = [] } = {}) {
+        const [command, ...args] = [...under, BINARY, 'serve', '--data-dir', this.dataDir,
+            '--listen', `127.0.0.1:${this.port}`, '--admin-listen', `127.0.0.1:${this.adminPort}`, '--workers', '2',
+            ...this.args];
+
+        this.daemon = new Daemon(command, args,
+            { env: { TOLLGATE_ADMIN_TOKEN_FILE: this.tokenFile, ...this.env }, log: join(this.folder, 'log') });
         await until(() => `tollgate to serve\n${this.daemon.log}`, async () => {
             if (!this.daemon.isAlive)
                 throw new Error(`tollgate ended: ${JSON.stringify(this.daemon.end)}\n${this.daemon.log}`);
