@@ -4,8 +4,6 @@
 #include "base/try.h"
 #include "providers/request_reader.h"
 
-#define MEDIA_TYPE_MAX 16 /* read of it */
-
 enum field {
     FIELD_MODEL = REQUEST_FIELD_MODEL,
     FIELD_STREAM,
@@ -48,9 +46,9 @@ struct source {
     int depth; /* of its members; 0: none */
     int64_t data_bytes;
     bool is_base64;
-    bool is_other; /* of a type that carries no media */
-    bool is_image;
-    bool is_no_image; /* said to be something else, too */
+    bool is_other;     /* of a type that carries no media */
+    bool is_image;     /* as its media type says */
+    bool is_not_image; /* the same */
 };
 
 struct reader {
@@ -120,22 +118,18 @@ static void end_source(struct reader *reader)
     if (source->depth != 0 && source->data_bytes > 0 && source->is_base64 && !source->is_other) {
         reader->r.request->media_parts++;
         reader->r.request->media_bytes += source->data_bytes;
-        if (source->is_image && !source->is_no_image)
-            reader->r.request->image_parts++;
+        reader->r.request->image_parts += source->is_image && !source->is_not_image ? 1 : 0;
     }
     reader->source = (struct source){ 0 };
 }
 
-static void note_media_type(struct source *source, const struct scanner_value *string)
+static bool is_image_type(const struct scanner_value *type)
 {
-    char text[MEDIA_TYPE_MAX];
+    char text[sizeof("image/")];
     size_t len;
 
-    (void)scanner_unescape(string, text, sizeof(text), &len); /* the beginning is enough */
-    if (span_starts_with_nocase(span_of(text, len), SPAN("image/")))
-        source->is_image = true;
-    else
-        source->is_no_image = true;
+    (void)scanner_unescape(type, text, strlen("image/"), &len); /* the beginning is enough */
+    return span_equal_nocase(span_of(text, len), SPAN("image/"));
 }
 
 /* A string of a source. */
@@ -148,8 +142,10 @@ static void read_source_string(struct reader *reader, struct span name,
         source->is_base64 = true;
     else if (span_equal(name, SPAN("type")))
         source->is_other = true;
+    else if (span_equal(name, SPAN("media_type")) && is_image_type(string))
+        source->is_image = true;
     else if (span_equal(name, SPAN("media_type")))
-        note_media_type(source, string);
+        source->is_not_image = true;
     else if (span_equal(name, SPAN("data")))
         source->data_bytes += (int64_t)string->text.len;
     else if (span_equal(name, SPAN("url")) && string->text.len > 0)

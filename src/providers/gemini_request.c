@@ -21,6 +21,7 @@ enum field {
     FIELD_PARTS,
     FIELD_INLINE,
     FIELD_DATA,
+    FIELD_MIME_TYPE,
     FIELD_FILE,
     FIELD_FUNCTION_RESPONSE,
     FIELD_REQUESTS
@@ -74,6 +75,7 @@ static const struct name part_names[] = {
 
 static const struct name blob_names[] = {
     { SPAN("data"), SPAN("data"), FIELD_DATA },
+    { SPAN("mimeType"), SPAN("mime_type"), FIELD_MIME_TYPE },
 };
 
 static const struct name count_names[] = {
@@ -239,23 +241,45 @@ static void read_model(struct request_reader *r, struct span field)
 /* --- contents -----------------------------------------------------------------------------------
  */
 
+/* Whether a type is that of a picture which stands still. */
+static bool is_still(const struct scanner_value *type)
+{
+    static const struct span stills[] = {
+        SPAN("image/png"),  SPAN("image/jpeg"), SPAN("image/webp"),
+        SPAN("image/heic"), SPAN("image/heif"),
+    };
+
+    for (size_t i = 0; i < sizeof(stills) / sizeof(stills[0]); i++)
+        if (scanner_is(type, stills[i]))
+            return true;
+    return false;
+}
+
 static void read_blob(struct request_reader *r)
 {
     struct scanner_value key;
-    struct scanner_value data;
+    struct scanner_value value;
     enum field field;
+    int types = 0;
+    int still_types = 0;
 
     if (!scanner_enter(&r->s, SCANNER_OBJECT))
         return;
     r->request->media_parts++;
     while (next_member(r, NAMES(blob_names), &key, &field)) {
-        if (!scanner_value(&r->s, &data))
+        if (!scanner_value(&r->s, &value))
             return;
-        if (data.type == SCANNER_STRING)
-            r->request->media_bytes += (int64_t)data.text.len;
-        else if (data.type == SCANNER_OBJECT || data.type == SCANNER_ARRAY)
+        if (value.type == SCANNER_OBJECT || value.type == SCANNER_ARRAY)
             (void)scanner_leave(&r->s); /* a fault sticks */
+        if (field == FIELD_DATA && value.type == SCANNER_STRING)
+            r->request->media_bytes += (int64_t)value.text.len;
+        if (field != FIELD_MIME_TYPE)
+            continue;
+        types++;
+        still_types += value.type == SCANNER_STRING && is_still(&value) ? 1 : 0;
     }
+    if (types > 0 && still_types == types)
+        r->request->image_parts++;
 }
 
 static void read_file(struct request_reader *r)

@@ -111,7 +111,8 @@ void request_read_metadata(struct request_reader *r);
 
 /* --- media --------------------------------------------------------------------------------------
 
- * Inline data counts into media_bytes, what is named by reference sets TG_REQUEST_FETCHES. */
+ * Inline data counts into media_bytes, what is named by reference sets TG_REQUEST_FETCHES. Images
+ * inline under `image_url` count into image_parts. */
 
 /* A member of a content part that carries an image, audio, a video or a file. */
 bool request_is_media_key(struct span key);

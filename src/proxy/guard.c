@@ -180,17 +180,24 @@ static enum tg_status enter_call(const struct http_head *head, struct guard_path
     return head->method == METHOD_POST ? TG_OK : TG_METHOD_NOT_ALLOWED;
 }
 
+/* Take the version off the front, with which a path comes or without.
+ *
+ * return  whether what follows is Google's own way */
+static bool strip_version(struct span *path)
+{
+    if (strip(path, SPAN("/v1beta")))
+        return !strip(path, SPAN("/openai"));
+    strip(path, SPAN("/v1"));
+    return false;
+}
+
 /* Match what follows an optional provider prefix. */
 static enum tg_status match_rest(struct span path, const struct http_head *head,
                                  struct arena *arena, struct guard_path *ret_path)
 {
     const bool reads = head->method == METHOD_GET || head->method == METHOD_HEAD;
-    bool is_google = strip(&path, SPAN("/v1beta"));
+    const bool is_google = strip_version(&path);
 
-    if (is_google && strip(&path, SPAN("/openai")))
-        is_google = false;
-    else if (!is_google)
-        (void)strip(&path, SPAN("/v1")); /* with it or without */
     ret_path->dialect = is_google ? NULL : find_call(path);
     ret_path->voice = is_google ? catalogue_dialect(SPAN("gemini-generate")) : ret_path->dialect;
     if (ret_path->dialect != NULL)

@@ -12,7 +12,8 @@
  *   PLAIN    all of it is withheld up to RELAY_PLAIN_MAX, its head too; beyond that its last
  *            RELAY_TAIL_BYTES
  *   EVENTS   whole events, or elements of an array, pass at once, a partial one waits for its end
- * (at most RELAY_EVENT_WAIT_MAX, then it flows); the terminal event and all after it are withheld
+ *            (at most RELAY_EVENT_WAIT_MAX, then it flows); the terminal event and all after it are
+ *            withheld
  *   OPAQUE   cannot be read: all but the last RELAY_TAIL_BYTES pass
  *
  * Invariants

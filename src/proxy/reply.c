@@ -49,7 +49,7 @@ void reply_json(struct server_conn *conn, const struct tg_dialect *dialect, stru
 {
     AUTO(buf) out = { 0 };
 
-    buf_init(&out, 1024 + body.len);
+    buf_init(&out, HEAD_MAX + body.len);
     put_head(&out, dialect, 200, request_id);
     put_body(&out, conn, body);
     send_all(conn, &out);

@@ -22,7 +22,9 @@ void reply_error_unlogged(struct server_conn *conn, const struct tg_dialect *dia
 void reply_refusal(struct server_conn *conn, const struct tg_dialect *dialect,
                    const struct tg_error *error);
 
-/* Answer a JSON document; to a HEAD, its head alone. */
+/* Answer a JSON document; to a HEAD, its head alone.
+ *
+ * dialect  of the caller, for what its clients look for in a head; NULL: none */
 void reply_json(struct server_conn *conn, const struct tg_dialect *dialect, struct span body,
                 struct span request_id);
 

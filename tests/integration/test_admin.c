@@ -550,9 +550,18 @@ START_TEST(a_receipt_shows_how_much_was_charged_at_which_price)
         support_settle_init(&admin.book, &settle, attempt);
         charge = &settle.job.charge;
         charge->usage = (struct tg_usage){ .count = { [TG_INPUT] = 10 } };
-        charge->cost_nusd = 7 * 150 + 3 * 4000;
-        charge->rates[0] = (struct ledger_rate){ TG_INPUT, 1, 150000, 7 };
-        charge->rates[1] = (struct ledger_rate){ TG_INPUT, 2, 4000000, attempt == 1 ? 3 : 4 };
+        charge->cost_nusd = 7 * 150 + 3 * 4400;
+        charge->rates[0] = (struct ledger_rate){
+            .class = TG_INPUT, .price_id = 1, .unit_price_pusd = 150000, .count = 7
+        };
+        charge->rates[1] = (struct ledger_rate){
+            .class = TG_INPUT,
+            .price_id = 2,
+            .unit_price_pusd = 4000000,
+            .factor_num = 11,
+            .factor_den = 10,
+            .count = attempt == 1 ? 3 : 4,
+        };
         charge->rate_count = 2;
         ck_assert_int_eq(support_settle_submit(&admin.book, &settle), TG_OK);
         ck_assert_int_eq(support_settle_wait(&settle), TG_OK);
@@ -561,8 +570,10 @@ START_TEST(a_receipt_shows_how_much_was_charged_at_which_price)
     (void)snprintf(path, sizeof(path), "/api/v1/calls/%s", id);
     sum = cJSON_GetObjectItemCaseSensitive(ask("GET", path, NULL)->json, "sum");
     products = cJSON_GetObjectItemCaseSensitive(sum, "products");
-    ck_assert_str_eq(support_text(sum, "exact"), "0.00001305");
-    ck_assert_str_eq(support_text(sum, "charged"), "0.00001305");
+    ck_assert_str_eq(support_text(sum, "exact"), "0.00001425");
+    ck_assert_str_eq(support_text(sum, "charged"), "0.00001425");
+    ck_assert_ptr_null(cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(products, 0), "factor"));
+    ck_assert_str_eq(support_text(cJSON_GetArrayItem(products, 1), "factor"), "11/10");
     for (int i = 0; i < 2; i++)
         ck_assert_int_eq((int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(
                              cJSON_GetArrayItem(products, i), "count")),

@@ -188,6 +188,37 @@ START_TEST(takes_the_model_from_the_path)
 }
 END_TEST
 
+static const struct {
+    const char *part;
+    int64_t images;
+} pictures[] = {
+    { "{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"A\"}}", 1 },
+    { "{\"inline_data\":{\"data\":\"A\",\"mime_type\":\"image\\/jpeg\"}}", 1 },
+    { "{\"inlineData\":{\"mimeType\":\"image/webp\"}},{\"inlineData\":{\"mimeType\":\"image/"
+      "heic\"}}",
+      2 },
+    { "{\"inlineData\":{\"mimeType\":\"image/gif\",\"data\":\"A\"}}", 0 },
+    { "{\"inlineData\":{\"mimeType\":\"application/pdf\",\"data\":\"A\"}}", 0 },
+    { "{\"inlineData\":{\"mimeType\":\"video/mp4\",\"data\":\"A\"}}", 0 },
+    { "{\"inlineData\":{\"data\":\"A\"}}", 0 },
+    { "{\"inlineData\":{\"mimeType\":[\"image/png\"],\"data\":\"A\"}}", 0 },
+    { "{\"inlineData\":{\"mimeType\":\"image/png\",\"mime_type\":\"video/mp4\"}}", 0 },
+    { "{\"fileData\":{\"mimeType\":\"image/png\",\"fileUri\":\"x\"}}", 0 },
+};
+
+START_TEST(tells_pictures_from_other_media)
+{
+    char body[512];
+    struct tg_request request;
+
+    (void)snprintf(body, sizeof(body), "{\"contents\":[{\"parts\":[%s]}]}", pictures[_i].part);
+    ck_assert_int_eq(read_generate(body, &request), TG_OK);
+    ck_assert_msg(request.image_parts == pictures[_i].images, "%s: %lld", body,
+                  (long long)request.image_parts);
+    ck_assert_int_ge(request.media_parts, request.image_parts);
+}
+END_TEST
+
 START_TEST(takes_a_model_of_any_length_up_to_its_bound)
 {
     char model[TG_MODEL_MAX + 2];
@@ -500,6 +531,7 @@ Suite *suite(void)
 
     tcase_add_loop_test(tc, reads_the_facts, 0, COUNT(facts));
     tcase_add_loop_test(tc, takes_the_model_from_the_path, 0, COUNT(paths));
+    tcase_add_loop_test(tc, tells_pictures_from_other_media, 0, COUNT(pictures));
     tcase_add_test(tc, takes_a_model_of_any_length_up_to_its_bound);
     tcase_add_test(tc, takes_the_stream_from_the_path);
     tcase_add_loop_test(tc, refuses_what_could_be_read_in_two_ways, 0, COUNT(refused));
