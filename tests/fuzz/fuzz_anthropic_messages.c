@@ -55,6 +55,7 @@ static void check_request(struct span body)
     assert(request.choices == 1);
     assert(request.media_bytes >= 0 && (size_t)request.media_bytes <= body.len);
     assert(request.media_parts >= 0 && request.thinking_budget_tokens >= 0);
+    assert(request.image_parts >= 0 && request.image_parts <= request.media_parts);
     assert(strlen(request.user) <= TG_USER_MAX);
     if (anthropic_messages_dialect.plan_edits(&request, &kind, &wish, edits) == 1)
         check_edited(body, &edits[0]);

@@ -65,6 +65,7 @@ static void teardown(void)
 static struct meter_call call_of(void)
 {
     return (struct meter_call){
+        .dialect = &dialect,
         .request = &request,
         .dialect = &dialect,
         .kind = &kind,

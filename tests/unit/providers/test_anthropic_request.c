@@ -216,6 +216,44 @@ START_TEST(finds_media_and_references_by_structure)
 }
 END_TEST
 
+/* What has a maximum of tokens is told from what has none. */
+START_TEST(knows_images_by_the_type_of_their_data)
+{
+    static const struct {
+        const char *blocks;
+        int64_t images;
+    } parts[] = {
+        { IMAGE(BASE64), 1 },
+        { IMAGE(BASE64) "," IMAGE(BASE64), 2 },
+        { IMAGE("\"data\":\"AA\",\"media_type\":\"image\\/webp\",\"type\":\"base64\""), 1 },
+        { IMAGE("\"type\":\"base64\",\"media_type\":\"IMAGE/JPEG\",\"data\":\"AA\""), 1 },
+        { IMAGE("\"type\":\"base64\",\"data\":\"AA\""), 0 },
+        { IMAGE("\"type\":\"base64\",\"media_type\":7,\"data\":\"AA\""), 0 },
+        { IMAGE("\"type\":\"base64\",\"media_type\":\"image\",\"data\":\"AA\""), 0 },
+        { IMAGE("\"type\":\"base64\",\"media_type\":\"application/pdf\",\"data\":\"AA\""), 0 },
+        { IMAGE(BASE64 ",\"media_type\":\"application/pdf\""), 0 },
+        { IMAGE("\"media_type\":\"application/pdf\"," BASE64), 0 },
+        { IMAGE("\"type\":\"base64\",\"media_type\":\"image/png\",\"data\":\"\""), 0 },
+        { IMAGE("\"type\":\"text\",\"media_type\":\"image/png\",\"data\":\"AA\""), 0 },
+        { IMAGE(URL ",\"media_type\":\"image/png\""), 0 },
+        { "{\"media_type\":\"image/png\"}," IMAGE("\"type\":\"base64\",\"data\":\"AA\""), 0 },
+        /* the type of one image is not that of the next */
+        { IMAGE(BASE64) "," IMAGE("\"type\":\"base64\",\"data\":\"AA\""), 1 },
+    };
+
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        char body[BODY_MAX];
+        struct tg_request request;
+
+        snprintf(body, sizeof(body), "{\"model\":\"m\",\"messages\":[{\"content\":[%s]}]}",
+                 parts[i].blocks);
+        ck_assert_int_eq(read_body(body, &request), TG_OK);
+        ck_assert_msg(request.image_parts == parts[i].images, "%s", body);
+        ck_assert_int_le(request.image_parts, request.media_parts);
+    }
+}
+END_TEST
+
 /* --- whom the client acts for -------------------------------------------------------------------
  */
 
@@ -366,6 +404,7 @@ Suite *suite(void)
 
     tcase_add_loop_test(tc, reads_the_facts, 0, COUNT(facts));
     tcase_add_loop_test(tc, finds_media_and_references_by_structure, 0, COUNT(media));
+    tcase_add_test(tc, knows_images_by_the_type_of_their_data);
     tcase_add_test(tc, reads_the_user_and_cuts_it_at_a_character);
     tcase_add_loop_test(tc, refuses_and_names_the_field, 0, COUNT(refusals));
     tcase_add_test(tc, refuses_a_body_cut_anywhere);
