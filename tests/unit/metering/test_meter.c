@@ -67,7 +67,6 @@ static struct meter_call call_of(void)
     return (struct meter_call){
         .dialect = &dialect,
         .request = &request,
-        .dialect = &dialect,
         .kind = &kind,
         .book = book,
         .model = SPAN("gpt-test"),
