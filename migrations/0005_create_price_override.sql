@@ -2,7 +2,7 @@
 -- or on what teams are charged. Rows are kept as prices are: only their end may change, and only to an
 -- earlier day, so that each past charge can be explained.
 
-ALTER TABLE price ADD COLUMN team_id INTEGER NULL REFERENCES team (id)
+ALTER TABLE price /* scan */ ADD COLUMN team_id INTEGER NULL REFERENCES team (id)
     CHECK (team_id IS NULL OR origin = 'override'); -- what that team is charged; NULL: all, and the cost
 
 DROP TRIGGER price_keeps_all_but_its_end;

@@ -24,7 +24,7 @@ const IDLE_MS = 1500 * SLOWNESS;
 const MINUTE_MS = 60_000;
 /** Both calls must be under way before the minute turns. */
 const HEAD_START_MS = 3000 * SLOWNESS;
-const PAST_TURN_MS = 700;
+const PAST_TURN_MS = 2000 * SLOWNESS;
 
 // --- calls ------------------------------------------------------------------------------------------
 
@@ -140,7 +140,8 @@ const diskFills = (when) => async (at) => {
     return answer;
 };
 
-/** Begun before the minute's turn, ended after it, and looked at at once, while the other cells run. */
+/** Begun before the minute's turn and ended after it, with a call in between that opens the new minute;
+ * looked at at once, while the other cells run. */
 async function crossTurn(at, turnMs) {
     const limit = await limitTeam(at.gate, at.team, 'total_tokens', 'minute', 900_000);
     const wait = turnMs - Date.now() + PAST_TURN_MS;
@@ -149,25 +150,26 @@ async function crossTurn(at, turnMs) {
     await isHeld(at);
     const opened = await limit.show();
     assert.ok(Date.now() < turnMs, 'begun before the turn');
+    await until('the turn', () => Date.now() >= turnMs, { within: wait });
+    const next = await at.gate.chat({ key: at.team.key, body: { max_tokens: 50 } });
+    const receipt = await at.gate.receipt(next.headers['x-request-id']);
+    const between = await limit.show();
+    assert.equal((await holdsOf(at)).length, 1, 'still open after the turn');
     await raw.answered(1, wait + 10_000 * SLOWNESS);
     raw.leave();
     await until('the hold to end', async () => (await holdsOf(at)).length === 0);
     const ended = await limit.show();
-    // One more, to see that the new minute counts its own.
-    const next = await at.gate.chat({ key: at.team.key, body: { max_tokens: 50 } });
-    const receipt = await at.gate.receipt(next.headers['x-request-id']);
-    const counted = await limit.show();
     assert.ok(Date.now() < turnMs + MINUTE_MS, 'looked at before the next turn');
-    return { opened, ended, counted, receipt, isWhole: raw.answers[0].isWhole };
+    return { opened, between, ended, receipt, isWhole: raw.answers[0].isWhole };
 }
 
 const periodChanges = async (at) => {
-    const { opened, ended, counted, receipt, isWhole } = await at.crossing;
+    const { opened, between, ended, receipt, isWhole } = await at.crossing;
 
     assert.ok(opened.held > 0n && opened.spent === 0n);
-    assert.ok(Date.parse(ended.period_start) > Date.parse(opened.period_start));
-    assert.deepEqual([ended.spent, ended.held], [0n, 0n], 'the charge belongs to the minute of its admission');
-    assert.deepEqual([counted.spent, counted.held], [BigInt(receipt.total_tokens), 0n]);
+    assert.ok(Date.parse(between.period_start) > Date.parse(opened.period_start));
+    for (const seen of [between, ended])
+        assert.deepEqual([seen.spent, seen.held], [BigInt(receipt.total_tokens), 0n], 'each minute counts its own');
     return { isWhole };
 };
 

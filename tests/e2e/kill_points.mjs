@@ -28,6 +28,7 @@ const SCRIPT = join(OUT, 'ledger_script');
 const WIDTH = 2;
 const RUN_MS = 30_000;
 const ROOM_BYTES = 1 << 28;
+const WRECK_OPEN_MIN = 2;
 /** Of a kind there must be so many calls, or the script has lost its purpose. */
 const CALLS_MIN = { pwrite64: 300, fdatasync: 50, ftruncate: 1, pread64: 20, fcntl: 100 };
 // A close is not looked at. Locks of local files do not fail so, and SQLite would keep a lock whose release
@@ -432,6 +433,7 @@ function modelOf(template, more = []) {
 async function sweep() {
     const template = await makeTemplate();
     const wreck = await makeWreck(template);
+    const open = [...modelOf(template, wreck.lines).attempts.values()].filter((one) => one.state === HELD).length;
     const scenes = [
         { name: 'run', from: template.folder, play: playRun, model: () => modelOf(template),
             least: { held: 20, refused: 5, settled: 18, repeated: 3 } },
@@ -439,6 +441,9 @@ async function sweep() {
     ];
     const told = { points: { KILL: 0, EIO: 0, ENOSPC: 0 }, ended: {}, missed: 0, declared: 0, problems: [] };
     const points = [];
+
+    if (open < WRECK_OPEN_MIN)
+        told.problems.push(`${open} holds are open where a start is to recover some`);
 
     for (const scene of scenes) {
         const counts = await countCalls(scene, told.problems);
